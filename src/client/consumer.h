@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * consumer.h
+ *	  Reads offset ranges of one topic.
+ *
+ * NOTES
+ *	  A consumer belongs to the memory context that is current when it is
+ *	  opened: the context's reset or deletion closes it, so an ERROR anywhere
+ *	  leaves no thread and no socket behind.  It uses no consumer group.
+ *
+ *	  Messages that poll() has taken stay valid until release() or close().
+ *	  Nothing here waits without checking for interrupts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_CONSUMER_H
+#define KAFKA_CONSUMER_H
+
+#include "message.h"
+#include "options.h"
+
+typedef struct KafkaConsumer KafkaConsumer;
+
+/* What a partition holds at the moment of the question. */
+typedef struct KafkaPartitionOffsets
+{
+	int32		partition;
+	int64		low;			/* earliest offset that is still there */
+	int64		end;			/* last stable offset under read_committed,
+								 * high watermark under read_uncommitted */
+} KafkaPartitionOffsets;
+
+/* How far one of the ranges given to start() has been read. */
+typedef struct KafkaPartitionPosition
+{
+	int32		partition;
+	int64		position;		/* next offset, past every message that poll()
+								 * has handed out and past gaps */
+	int64		end;			/* as given to start() */
+	bool		at_end;			/* position has reached end */
+	bool		at_log_end;		/* the log had nothing more when last seen */
+} KafkaPartitionPosition;
+
+extern KafkaConsumer *kafka_consumer_open(const KafkaClientOptions *options);
+extern void kafka_consumer_close(KafkaConsumer *consumer);
+extern int	kafka_consumer_offsets(KafkaConsumer *consumer, const char *topic,
+								   KafkaPartitionOffsets **offsets);
+extern void kafka_consumer_start(KafkaConsumer *consumer, const char *topic,
+								 const KafkaRange *ranges, int nranges);
+extern void kafka_consumer_stop(KafkaConsumer *consumer);
+extern int	kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout);
+extern const KafkaMessage *kafka_consumer_message(KafkaConsumer *consumer,
+												  int i);
+extern int	kafka_consumer_count(KafkaConsumer *consumer);
+extern int64 kafka_consumer_bytes(KafkaConsumer *consumer);
+extern void kafka_consumer_release(KafkaConsumer *consumer);
+extern bool kafka_consumer_finished(KafkaConsumer *consumer);
+extern const KafkaPartitionPosition *kafka_consumer_positions(KafkaConsumer *consumer,
+															  int *n);
+
+#endif							/* KAFKA_CONSUMER_H */

@@ -1,0 +1,67 @@
+/*-------------------------------------------------------------------------
+ *
+ * kafka_fdw.c
+ *	  Loads the module: configuration parameters, shared memory, launcher.
+ *
+ * NOTES
+ *	  No librdkafka handle is made here: under shared_preload_libraries this
+ *	  runs in the postmaster, which must stay single-threaded, and no handle
+ *	  survives a fork.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "ingest/ingest.h"
+#include "miscadmin.h"
+#include "options.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+int			kafka_timeout;
+int			kafka_delivery;
+int			kafka_fetch_memory;
+int			kafka_max_workers;
+
+static const struct config_enum_entry delivery_values[] = {
+	{"commit", KAFKA_DELIVERY_COMMIT, false},
+	{"immediate", KAFKA_DELIVERY_IMMEDIATE, false},
+	{NULL, 0, false}
+};
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("kafka_fdw.timeout",
+							"Time without an answer from Kafka after which a statement fails.",
+							"The option \"timeout\" of a foreign server or table overrides it.",
+							&kafka_timeout, 30000, 100, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomEnumVariable("kafka_fdw.delivery",
+							 "When rows written to Kafka are sent.",
+							 "The option \"delivery\" of a foreign server or table overrides it.",
+							 &kafka_delivery, KAFKA_DELIVERY_COMMIT,
+							 delivery_values,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kafka_fdw.fetch_memory",
+							"Memory that one consumer uses for messages fetched ahead.",
+							"A consumer may exceed it by one fetch response per broker.",
+							&kafka_fetch_memory, 64 * 1024, 1024, 2097151,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+	{
+		DefineCustomIntVariable("kafka_fdw.max_subscription_workers",
+								"Maximum number of subscription workers.",
+								NULL,
+								&kafka_max_workers, 16, 0, MAX_BACKENDS,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		kafka_ingest_init();
+	}
+	MarkGUCPrefixReserved("kafka_fdw");
+}

@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.h
+ *	  Options of servers, user mappings, foreign tables and columns, and the
+ *	  configuration parameters (GUCs), as structs.
+ *
+ * NOTES
+ *	  One table in options.c names every option: where it is allowed, its
+ *	  type, its range and who may set it.  A client property that is not in
+ *	  that table is refused, so that a property of a later librdkafka stays
+ *	  refused until somebody has classified it.
+ *
+ *	  Everything returned is palloc'd in the current memory context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_OPTIONS_H
+#define KAFKA_OPTIONS_H
+
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+
+/* Which clients a property is for. */
+#define KAFKA_FOR_CONSUMER	0x01
+#define KAFKA_FOR_PRODUCER	0x02
+#define KAFKA_FOR_ALL		(KAFKA_FOR_CONSUMER | KAFKA_FOR_PRODUCER)
+
+/* A librdkafka property by its own (dotted) name. */
+typedef struct KafkaProperty
+{
+	const char *name;
+	const char *value;
+	int			clients;		/* KAFKA_FOR_... */
+} KafkaProperty;
+
+/* What a client is opened with: server, user mapping and table merged. */
+typedef struct KafkaClientOptions
+{
+	Oid			serverid;
+	const char *server;			/* name, for messages */
+	List	   *properties;		/* of KafkaProperty, later ones win */
+	int			timeout;		/* ms without an answer that make an ERROR */
+} KafkaClientOptions;
+
+typedef enum KafkaDeliveryMode
+{
+	KAFKA_DELIVERY_COMMIT,
+	KAFKA_DELIVERY_IMMEDIATE
+} KafkaDeliveryMode;
+
+typedef struct KafkaTableOptions
+{
+	KafkaClientOptions *client;
+	const char *topic;
+	const char *format;			/* name of a KafkaFormat */
+	KafkaDeliveryMode delivery;
+
+	/* how messages become rows */
+	const char *rows;			/* JSON path of an array, or NULL */
+	bool		strict;			/* missing and extra fields are errors */
+	const char *delimiter;		/* csv, text: NULL is the format's default */
+	const char *quote;			/* csv */
+	const char *escape;			/* csv */
+	const char *null;			/* csv, text */
+} KafkaTableOptions;
+
+/* Where a column's value comes from. */
+typedef enum KafkaColumnSource
+{
+	KAFKA_COLUMN_PAYLOAD,		/* decoded from the message's value */
+	KAFKA_COLUMN_TOPIC,
+	KAFKA_COLUMN_PARTITION,
+	KAFKA_COLUMN_OFFSET,
+	KAFKA_COLUMN_TIMESTAMP,
+	KAFKA_COLUMN_KEY,
+	KAFKA_COLUMN_VALUE,			/* the value's bytes as they are */
+	KAFKA_COLUMN_HEADERS
+} KafkaColumnSource;
+
+typedef enum KafkaEpoch
+{
+	KAFKA_EPOCH_NONE,
+	KAFKA_EPOCH_S,
+	KAFKA_EPOCH_MS,
+	KAFKA_EPOCH_US
+} KafkaEpoch;
+
+typedef struct KafkaColumnOptions
+{
+	KafkaColumnSource source;
+	const char *path;			/* as given, or NULL: the column's name is one
+								 * key, whatever characters it has */
+	KafkaEpoch	epoch;
+} KafkaColumnOptions;
+
+/* configuration parameters, defined in kafka_fdw.c */
+extern PGDLLIMPORT int kafka_timeout;	/* ms */
+extern PGDLLIMPORT int kafka_delivery;	/* KafkaDeliveryMode */
+extern PGDLLIMPORT int kafka_fetch_memory;	/* kB a consumer may hold */
+extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
+
+extern void kafka_options_validate(List *options, Oid catalog);
+extern KafkaClientOptions *kafka_options_client(Oid serverid, Oid userid);
+extern KafkaTableOptions *kafka_options_table(Oid relid, Oid userid);
+extern KafkaColumnOptions *kafka_options_column(Oid relid, AttrNumber attnum,
+												const char *name);
+extern const char *kafka_column_source_name(KafkaColumnSource source);
+
+#endif							/* KAFKA_OPTIONS_H */
