@@ -120,8 +120,7 @@ main(int argc, char **argv)
 	int			opt;
 
 	set_property(conf, "enable.partition.eof", "true");
-	set_property(conf, "group.id", "kafka_admin");	/* required, not used */
-	set_property(conf, "enable.auto.commit", "false");
+	set_property(conf, "fetch.wait.max.ms", "10");	/* delays every EOF */
 	set_property(conf, "enable.idempotence", "true");
 	set_property(conf, "linger.ms", "0");
 	set_property(conf, "partitioner", "murmur2_random");
@@ -138,7 +137,8 @@ main(int argc, char **argv)
 	}
 	nargs = argc - optind - 2;
 	if (nargs < 1)
-		die("usage: kafka_admin [-X KEY=VALUE]... BOOTSTRAP COMMAND TOPIC ...");
+		die("usage: kafka_admin [-X KEY=VALUE]... "
+			"BOOTSTRAP COMMAND TOPIC [ARGUMENT]...");
 	set_property(conf, "bootstrap.servers", argv[optind]);
 	command = argv[optind + 1];
 	args = argv + optind + 2;
@@ -181,7 +181,7 @@ main(int argc, char **argv)
 	if (fflush(stdout) != 0)
 		die("could not write");
 
-	/* The process ends; what is left to tear down takes longer than the work. */
+	/* Tearing everything down would take longer than the work. */
 	_exit(0);
 }
 
@@ -362,6 +362,7 @@ add_partitions(rd_kafka_t *client, const char *topic, int total)
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
 	rd_kafka_NewPartitions_t *partitions;
 	const rd_kafka_CreatePartitions_result_t *result;
+	const rd_kafka_topic_result_t **topics;
 	rd_kafka_event_t *event;
 	char		reason[512];
 	size_t		count;
@@ -373,7 +374,8 @@ add_partitions(rd_kafka_t *client, const char *topic, int total)
 	rd_kafka_CreatePartitions(client, &partitions, 1, NULL, queue);
 	event = await_result(queue);
 	result = rd_kafka_event_CreatePartitions_result(event);
-	check_topic_result(rd_kafka_CreatePartitions_result_topics(result, &count)[0]);
+	topics = rd_kafka_CreatePartitions_result_topics(result, &count);
+	check_topic_result(topics[0]);
 	await_partitions(client, topic, total);
 }
 
@@ -491,7 +493,8 @@ produce_next(rd_kafka_t *client, const char *topic, Delivery *delivery)
 								RD_KAFKA_V_PARTITION(partition),
 								RD_KAFKA_V_TIMESTAMP(timestamp),
 								RD_KAFKA_V_KEY(key, key ? key_length : 0),
-								RD_KAFKA_V_VALUE(value, value ? value_length : 0),
+								RD_KAFKA_V_VALUE(value,
+												 value ? value_length : 0),
 								RD_KAFKA_V_HEADERS(headers),
 								RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
 								RD_KAFKA_V_OPAQUE(delivery),
@@ -597,10 +600,9 @@ static void
 consume(rd_kafka_t *client, const char *topic)
 {
 	int			count = existing_partitions(client, topic);
-	rd_kafka_topic_partition_list_t *list;
-	rd_kafka_resp_err_t err;
+	rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
 
-	list = rd_kafka_topic_partition_list_new(count);
 	for (int i = 0; i < count; i++)
 	{
 		int64_t		low;
@@ -608,17 +610,15 @@ consume(rd_kafka_t *client, const char *topic)
 
 		/* an absolute offset, because a logical one costs half a second */
 		query_watermarks(client, topic, i, &low, &high);
-		rd_kafka_topic_partition_list_add(list, topic, i)->offset = low;
+		if (rd_kafka_consume_start_queue(handle, i, low, queue) != 0)
+			die("%s [%d]: %s", topic, i,
+				rd_kafka_err2str(rd_kafka_last_error()));
 	}
-	rd_kafka_poll_set_consumer(client);
-	err = rd_kafka_assign(client, list);
-	if (err)
-		die("%s: %s", topic, rd_kafka_err2str(err));
 	for (int ends = 0; ends < count;)
 	{
 		rd_kafka_message_t *message;
 
-		message = rd_kafka_consumer_poll(client, TIMEOUT_MS);
+		message = rd_kafka_consume_queue(queue, TIMEOUT_MS);
 		if (message == NULL)
 			die("%s: no answer", topic);
 		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
