@@ -59,7 +59,7 @@ _PG_init(void)
 		DefineCustomIntVariable("kafka_fdw.max_subscription_workers",
 								"Maximum number of subscription workers.",
 								NULL,
-								&kafka_max_workers, 16, 0, MAX_BACKENDS,
+								&kafka_max_workers, 16, 0, 1024,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 		kafka_ingest_init();
 	}

@@ -41,6 +41,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
@@ -745,7 +746,7 @@ reject_unknown(const char *name, int where)
 	int			best_distance = 5;	/* more is no match */
 	size_t		len = strlen(name);
 
-	for (int i = 0; i < lengthof(option_defs) && len < MAX_LEVENSHTEIN_STRLEN; i++)
+	for (int i = 0; i < lengthof(option_defs) && len < 255; i++)
 	{
 		const OptionDef *def = &option_defs[i];
 		int			distance;

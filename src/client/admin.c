@@ -1,0 +1,308 @@
+/*-------------------------------------------------------------------------
+ *
+ * admin.c
+ *	  Topics: list, create, delete.
+ *
+ * NOTES
+ *	  librdkafka's admin requests are asynchronous, so they need no thread:
+ *	  the result comes through a queue.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "client/admin.h"
+#include "client/handle.h"
+#include "nodes/parsenodes.h"
+#include "utils/memutils.h"
+
+struct KafkaAdmin
+{
+	/* for the life of the client */
+	KafkaHandle *handle;
+	const KafkaClientOptions *options;
+	MemoryContextCallback callback;
+	rd_kafka_queue_t *queue;	/* results */
+
+	/* of the request under way */
+	rd_kafka_AdminOptions_t *request;
+	rd_kafka_NewTopic_t *new_topic;
+	rd_kafka_DeleteTopic_t *old_topic;
+	rd_kafka_event_t *result;
+};
+
+/* Argument of a call: the metadata of all topics. */
+typedef struct TopicsCall
+{
+	const struct rd_kafka_metadata *metadata;
+} TopicsCall;
+
+static void close_admin(void *arg);
+static void end_request(KafkaAdmin *admin);
+static void begin_request(KafkaAdmin *admin, rd_kafka_admin_op_t op);
+static void await_result(KafkaAdmin *admin, const char *what,
+						 const char *topic);
+static void check_topic_result(const rd_kafka_topic_result_t *const *results,
+							   const char *what, const char *topic);
+static rd_kafka_resp_err_t run_topics(rd_kafka_t *rk, void *arg, int timeout);
+static void release_topics(void *arg);
+static int	compare_topics(const void *a, const void *b);
+
+/*
+ * kafka_admin_open
+ *		Opens an admin client, owned by the current memory context.
+ *
+ * options must live as long.
+ */
+KafkaAdmin *
+kafka_admin_open(const KafkaClientOptions *options)
+{
+	KafkaAdmin *admin = palloc0(sizeof(KafkaAdmin));
+
+	admin->options = options;
+	admin->handle = kafka_handle_open(RD_KAFKA_PRODUCER, options, admin,
+									  close_admin);
+	admin->callback.func = close_admin;
+	admin->callback.arg = admin;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &admin->callback);
+
+	admin->queue = rd_kafka_queue_new(admin->handle->rk);
+	kafka_handle_wake_on(admin->handle, admin->queue);
+
+	return admin;
+}
+
+/*
+ * kafka_admin_close
+ *		Closes the client.
+ */
+void
+kafka_admin_close(KafkaAdmin *admin)
+{
+	close_admin(admin);
+}
+
+static void
+close_admin(void *arg)
+{
+	KafkaAdmin *admin = arg;
+
+	if (admin->handle == NULL)
+		return;
+	end_request(admin);
+	if (admin->queue != NULL)
+		rd_kafka_queue_destroy(admin->queue);
+	kafka_handle_close(admin->handle);
+	admin->handle = NULL;
+}
+
+/*
+ * kafka_admin_topics
+ *		Asks for all topics that the user may see, and returns their number
+ *		and, ordered by name, a palloc'd array.
+ */
+int
+kafka_admin_topics(KafkaAdmin *admin, KafkaTopicInfo **topics)
+{
+	TopicsCall *call = calloc(1, sizeof(TopicsCall));
+	rd_kafka_resp_err_t err;
+	int			n;
+
+	if (call == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	err = kafka_call(admin->handle, run_topics, release_topics, call);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("could not get the topics of server \"%s\": %s",
+						admin->options->server, rd_kafka_err2str(err)),
+				 kafka_error_reason(admin->handle)));
+
+	n = call->metadata->topic_cnt;
+	*topics = palloc_array(KafkaTopicInfo, Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		const rd_kafka_metadata_topic_t *topic = &call->metadata->topics[i];
+		KafkaTopicInfo *info = &(*topics)[i];
+
+		info->name = pstrdup(topic->topic);
+		info->npartitions = topic->partition_cnt;
+		info->nreplicas = topic->partition_cnt > 0 ? INT_MAX : 0;
+		for (int p = 0; p < topic->partition_cnt; p++)
+			info->nreplicas = Min(info->nreplicas,
+								  topic->partitions[p].replica_cnt);
+	}
+	kafka_call_end(admin->handle);
+	qsort(*topics, n, sizeof(KafkaTopicInfo), compare_topics);
+
+	return n;
+}
+
+/*
+ * kafka_admin_create_topic
+ *		Creates a topic and waits until the controller has done so.
+ *
+ * nreplicas -1 is the cluster's default.  config is a list of DefElem with
+ * string arguments.
+ */
+void
+kafka_admin_create_topic(KafkaAdmin *admin, const char *topic, int npartitions,
+						 int nreplicas, const List *config)
+{
+	char		errstr[512];
+	ListCell   *lc;
+	size_t		n;
+	const rd_kafka_topic_result_t **results;
+
+	end_request(admin);
+	admin->new_topic = rd_kafka_NewTopic_new(topic, npartitions, nreplicas,
+											 errstr, sizeof(errstr));
+	if (admin->new_topic == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("could not create topic \"%s\": %s", topic, errstr)));
+	foreach(lc, config)
+	{
+		DefElem    *entry = lfirst_node(DefElem, lc);
+
+		rd_kafka_NewTopic_set_config(admin->new_topic, entry->defname,
+									 strVal(entry->arg));
+	}
+	begin_request(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_CreateTopics(admin->handle->rk, &admin->new_topic, 1,
+						  admin->request, admin->queue);
+	await_result(admin, "create", topic);
+	results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(admin->result),
+												  &n);
+	check_topic_result(results, "create", topic);
+	end_request(admin);
+}
+
+/*
+ * kafka_admin_delete_topic
+ *		Deletes a topic and waits until the controller has done so.
+ */
+void
+kafka_admin_delete_topic(KafkaAdmin *admin, const char *topic)
+{
+	size_t		n;
+	const rd_kafka_topic_result_t **results;
+
+	end_request(admin);
+	admin->old_topic = rd_kafka_DeleteTopic_new(topic);
+	begin_request(admin, RD_KAFKA_ADMIN_OP_DELETETOPICS);
+	rd_kafka_DeleteTopics(admin->handle->rk, &admin->old_topic, 1,
+						  admin->request, admin->queue);
+	await_result(admin, "delete", topic);
+	results = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(admin->result),
+												  &n);
+	check_topic_result(results, "delete", topic);
+	end_request(admin);
+}
+
+static void
+begin_request(KafkaAdmin *admin, rd_kafka_admin_op_t op)
+{
+	char		errstr[512];
+
+	admin->request = rd_kafka_AdminOptions_new(admin->handle->rk, op);
+	if (rd_kafka_AdminOptions_set_request_timeout(admin->request,
+												  admin->options->timeout,
+												  errstr, sizeof(errstr)) != 0 ||
+		rd_kafka_AdminOptions_set_operation_timeout(admin->request,
+													admin->options->timeout,
+													errstr, sizeof(errstr)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("could not prepare a request to Kafka: %s", errstr)));
+}
+
+/*
+ * Frees what a request has made, if there is one.
+ */
+static void
+end_request(KafkaAdmin *admin)
+{
+	if (admin->result != NULL)
+		rd_kafka_event_destroy(admin->result);
+	if (admin->request != NULL)
+		rd_kafka_AdminOptions_destroy(admin->request);
+	if (admin->new_topic != NULL)
+		rd_kafka_NewTopic_destroy(admin->new_topic);
+	if (admin->old_topic != NULL)
+		rd_kafka_DeleteTopic_destroy(admin->old_topic);
+	admin->result = NULL;
+	admin->request = NULL;
+	admin->new_topic = NULL;
+	admin->old_topic = NULL;
+}
+
+static void
+await_result(KafkaAdmin *admin, const char *what, const char *topic)
+{
+	rd_kafka_resp_err_t err;
+
+	while ((admin->result = rd_kafka_queue_poll(admin->queue, 0)) == NULL)
+	{
+		kafka_handle_wait(admin->handle, -1);
+		kafka_handle_serve(admin->handle);
+		if (admin->handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+			admin->handle->error == RD_KAFKA_RESP_ERR__SSL)
+			ereport(ERROR,
+					(kafka_errcode(admin->handle->error),
+					 errmsg("could not %s topic \"%s\": %s", what, topic,
+							rd_kafka_err2str(admin->handle->error)),
+					 kafka_error_reason(admin->handle)));
+	}
+	err = rd_kafka_event_error(admin->result);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("could not %s topic \"%s\": %s", what, topic,
+						rd_kafka_event_error_string(admin->result)),
+				 kafka_error_reason(admin->handle)));
+}
+
+static void
+check_topic_result(const rd_kafka_topic_result_t *const *results,
+				   const char *what, const char *topic)
+{
+	rd_kafka_resp_err_t err = rd_kafka_topic_result_error(results[0]);
+	const char *reason = rd_kafka_topic_result_error_string(results[0]);
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	ereport(ERROR,
+			(kafka_errcode(err),
+			 errmsg("could not %s topic \"%s\": %s", what, topic,
+					reason != NULL ? reason : rd_kafka_err2str(err))));
+}
+
+static rd_kafka_resp_err_t
+run_topics(rd_kafka_t *rk, void *arg, int timeout)
+{
+	TopicsCall *call = arg;
+
+	return rd_kafka_metadata(rk, 1, NULL, &call->metadata, timeout);
+}
+
+static void
+release_topics(void *arg)
+{
+	TopicsCall *call = arg;
+
+	if (call->metadata != NULL)
+		rd_kafka_metadata_destroy(call->metadata);
+	free(call);
+}
+
+static int
+compare_topics(const void *a, const void *b)
+{
+	return strcmp(((const KafkaTopicInfo *) a)->name,
+				  ((const KafkaTopicInfo *) b)->name);
+}

@@ -1,0 +1,83 @@
+/*-------------------------------------------------------------------------
+ *
+ * handle.h
+ *	  A librdkafka instance inside a backend: what consumer, producer and
+ *	  admin client have in common.
+ *
+ * NOTES
+ *	  For src/client only: this is the one header that shows librdkafka.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_HANDLE_H
+#define KAFKA_HANDLE_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "lib/ilist.h"
+#include "options.h"
+
+#if RD_KAFKA_VERSION < 0x020000ff
+#error "kafka_fdw needs librdkafka 2.0.0 or later"
+#endif
+
+typedef struct KafkaCall KafkaCall;
+
+typedef struct KafkaHandle
+{
+	/* for the life of the instance; shared with a thread that runs a call */
+	rd_kafka_t *rk;
+	int			wake[2];		/* pipe that librdkafka writes to */
+	int			refs;			/* the backend's and a running call's */
+
+	/* of the backend only */
+	dlist_node	node;			/* in the list of open handles */
+	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
+	const KafkaClientOptions *options;
+	void		(*close) (void *owner); /* closes what owns the handle */
+	void		(*deliver) (void *owner, rd_kafka_event_t *event);
+	void	   *owner;
+	KafkaCall  *call;			/* the call under way, or NULL */
+	rd_kafka_resp_err_t error;	/* last error of the instance */
+	char		reason[256];	/* its text */
+} KafkaHandle;
+
+/* handle.c */
+extern KafkaHandle *kafka_handle_open(rd_kafka_type_t type,
+									  const KafkaClientOptions *options,
+									  void *owner, void (*close) (void *owner));
+extern void kafka_handle_close(KafkaHandle *handle);
+extern void kafka_handle_release(KafkaHandle *handle);
+extern void kafka_handle_wake_on(KafkaHandle *handle, rd_kafka_queue_t *queue);
+extern void kafka_handle_serve(KafkaHandle *handle);
+extern void kafka_handle_wait(KafkaHandle *handle, long timeout);
+
+/* config.c */
+extern rd_kafka_conf_t *kafka_config_make(rd_kafka_type_t type,
+										  const KafkaClientOptions *options);
+extern const char *kafka_config_get(const KafkaClientOptions *options,
+									const char *name);
+
+/*
+ * call.c
+ *
+ * run		is called in a thread of its own, again after a transient error
+ *			until the client's timeout has passed; it may use librdkafka and
+ *			malloc, and nothing of PostgreSQL
+ * release	frees arg and what run put there, in whichever thread is last
+ */
+typedef rd_kafka_resp_err_t (*KafkaCallRun) (rd_kafka_t *rk, void *arg,
+											 int timeout);
+typedef void (*KafkaCallRelease) (void *arg);
+
+extern rd_kafka_resp_err_t kafka_call(KafkaHandle *handle, KafkaCallRun run,
+									  KafkaCallRelease release, void *arg);
+extern void kafka_call_end(KafkaHandle *handle);
+extern void kafka_call_await_abandoned(void);
+
+/* error.c */
+extern int	kafka_errcode(rd_kafka_resp_err_t err);
+extern bool kafka_error_is_transient(rd_kafka_resp_err_t err);
+extern int	kafka_error_reason(const KafkaHandle *handle);
+
+#endif							/* KAFKA_HANDLE_H */

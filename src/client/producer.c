@@ -1,0 +1,349 @@
+/*-------------------------------------------------------------------------
+ *
+ * producer.c
+ *	  Sends messages and knows what became of each.
+ *
+ * NOTES
+ *	  Delivery reports are a queue that the backend serves itself, while it
+ *	  sends (when the client's queue is full) and when it flushes.  Flushing
+ *	  waits on that queue: rd_kafka_flush() looks at it only every 10 ms.
+ *
+ *	  Every message ends in exactly one report, a success or a failure, because
+ *	  message.timeout.ms bounds its life.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "client/handle.h"
+#include "client/producer.h"
+#include "utils/memutils.h"
+
+struct KafkaProducer
+{
+	/* for the life of the producer */
+	KafkaHandle *handle;
+	MemoryContextCallback callback;
+	char	   *topic;			/* of rkt */
+	rd_kafka_topic_t *rkt;		/* the topic last sent to */
+	MemoryContext context;
+
+	/* since the last flush */
+	int64		sent;
+	int64		delivered;
+	int64		failed;
+	rd_kafka_resp_err_t first_error;
+	int32		first_partition;	/* of the first failed message */
+	char		first_topic[256];
+};
+
+static void close_producer(void *arg);
+static void take_reports(void *owner, rd_kafka_event_t *event);
+static void take_report(KafkaProducer *producer, const rd_kafka_message_t *raw);
+static void use_topic(KafkaProducer *producer, const char *topic);
+static rd_kafka_resp_err_t try_send(KafkaProducer *producer,
+									const KafkaMessage *message,
+									KafkaDelivery *delivery);
+static void add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu,
+						size_t *n);
+static void raise_refused(const KafkaMessage *message,
+						  rd_kafka_resp_err_t err);
+static void raise_failed(KafkaProducer *producer);
+static void wait_for_reports(KafkaProducer *producer);
+static void progress_callback(void *arg);
+
+/*
+ * kafka_producer_open
+ *		Opens a producer, owned by the current memory context.
+ *
+ * options must live as long.  No connection is made yet.
+ */
+KafkaProducer *
+kafka_producer_open(const KafkaClientOptions *options)
+{
+	KafkaProducer *producer = palloc0(sizeof(KafkaProducer));
+
+	producer->context = CurrentMemoryContext;
+	producer->handle = kafka_handle_open(RD_KAFKA_PRODUCER, options, producer,
+										 close_producer);
+	producer->handle->deliver = take_reports;
+	producer->callback.func = close_producer;
+	producer->callback.arg = producer;
+	MemoryContextRegisterResetCallback(producer->context, &producer->callback);
+
+	return producer;
+}
+
+/*
+ * kafka_producer_close
+ *		Closes the producer; what is not yet acknowledged may or may not arrive.
+ */
+void
+kafka_producer_close(KafkaProducer *producer)
+{
+	close_producer(producer);
+}
+
+static void
+close_producer(void *arg)
+{
+	KafkaProducer *producer = arg;
+
+	if (producer->handle == NULL)
+		return;
+	rd_kafka_purge(producer->handle->rk,
+				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+				   RD_KAFKA_PURGE_F_NON_BLOCKING);
+	if (producer->rkt != NULL)
+		rd_kafka_topic_destroy(producer->rkt);
+	kafka_handle_close(producer->handle);
+	producer->handle = NULL;
+}
+
+/*
+ * kafka_producer_send
+ *		Hands a message, which is copied, to the client.
+ *
+ * delivery, if not NULL, must live until the next flush, which fills it.  A
+ * full queue is waited for.  Raises an ERROR when the client refuses the
+ * message (unknown partition, too large); messages sent before are not undone.
+ */
+void
+kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
+					KafkaDelivery *delivery)
+{
+	rd_kafka_resp_err_t err;
+
+	use_topic(producer, message->topic);
+	while ((err = try_send(producer, message, delivery)) ==
+		   RD_KAFKA_RESP_ERR__QUEUE_FULL)
+		wait_for_reports(producer);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		raise_refused(message, err);
+
+	producer->sent++;
+	if ((producer->sent & 0x3ff) == 0)
+		kafka_handle_serve(producer->handle);
+}
+
+/*
+ * kafka_producer_flush
+ *		Waits until there is a report for every message sent, and raises an
+ *		ERROR that counts them when any was not delivered.
+ */
+void
+kafka_producer_flush(KafkaProducer *producer)
+{
+	kafka_handle_serve(producer->handle);
+	while (producer->delivered + producer->failed < producer->sent)
+		wait_for_reports(producer);
+
+	if (producer->failed > 0)
+		raise_failed(producer);
+	producer->sent = 0;
+	producer->delivered = 0;
+}
+
+/*
+ * Waits for a slice and takes the reports that have come; an ERROR meanwhile,
+ * a cancel above all, says how far it went.
+ */
+static void
+wait_for_reports(KafkaProducer *producer)
+{
+	ErrorContextCallback context;
+
+	context.callback = progress_callback;
+	context.arg = producer;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+
+	kafka_handle_wait(producer->handle, -1);
+	kafka_handle_serve(producer->handle);
+
+	error_context_stack = context.previous;
+}
+
+static void
+progress_callback(void *arg)
+{
+	KafkaProducer *producer = arg;
+
+	errcontext("sending to topic \"%s\": " INT64_FORMAT " messages delivered, "
+			   INT64_FORMAT " failed, " INT64_FORMAT " not yet acknowledged",
+			   producer->topic, producer->delivered, producer->failed,
+			   producer->sent - producer->delivered - producer->failed);
+}
+
+static void
+take_reports(void *owner, rd_kafka_event_t *event)
+{
+	const rd_kafka_message_t *raw;
+
+	while ((raw = rd_kafka_event_message_next(event)) != NULL)
+		take_report(owner, raw);
+}
+
+static void
+take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
+{
+	KafkaDelivery *delivery = raw->_private;
+
+	if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		if (producer->failed++ == 0)
+		{
+			producer->first_error = raw->err;
+			producer->first_partition = raw->partition;
+			strlcpy(producer->first_topic, rd_kafka_topic_name(raw->rkt),
+					sizeof(producer->first_topic));
+		}
+		return;
+	}
+	producer->delivered++;
+	if (delivery != NULL)
+	{
+		delivery->partition = raw->partition;
+		delivery->offset = raw->offset;
+		delivery->timestamp = rd_kafka_message_timestamp(raw, NULL);
+	}
+}
+
+/*
+ * Keeps the topic that is sent to, so that it is not looked up every time.
+ */
+static void
+use_topic(KafkaProducer *producer, const char *topic)
+{
+	if (producer->rkt != NULL)
+	{
+		if (strcmp(producer->topic, topic) == 0)
+			return;
+		rd_kafka_topic_destroy(producer->rkt);
+		pfree(producer->topic);
+	}
+	producer->topic = MemoryContextStrdup(producer->context, topic);
+	producer->rkt = rd_kafka_topic_new(producer->handle->rk, topic, NULL);
+	if (producer->rkt == NULL)
+		ereport(ERROR,
+				(kafka_errcode(rd_kafka_last_error()),
+				 errmsg("could not send to topic \"%s\": %s", topic,
+						rd_kafka_err2str(rd_kafka_last_error()))));
+}
+
+static rd_kafka_resp_err_t
+try_send(KafkaProducer *producer, const KafkaMessage *message,
+		 KafkaDelivery *delivery)
+{
+	rd_kafka_vu_t fixed[8];
+	rd_kafka_vu_t *vu = fixed;
+	size_t		n = 0;
+	rd_kafka_error_t *error;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (message->nheaders > 0)
+		vu = palloc_array(rd_kafka_vu_t, lengthof(fixed) + message->nheaders);
+
+	vu[n].vtype = RD_KAFKA_VTYPE_RKT;
+	vu[n++].u.rkt = producer->rkt;
+	vu[n].vtype = RD_KAFKA_VTYPE_PARTITION;
+	vu[n++].u.i32 = message->partition;
+	vu[n].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+	vu[n++].u.i = RD_KAFKA_MSG_F_COPY;
+	vu[n].vtype = RD_KAFKA_VTYPE_VALUE;
+	vu[n].u.mem.ptr = unconstify(char *, message->value);
+	vu[n++].u.mem.size = message->value_len;
+	vu[n].vtype = RD_KAFKA_VTYPE_KEY;
+	vu[n].u.mem.ptr = unconstify(char *, message->key);
+	vu[n++].u.mem.size = message->key_len;
+	vu[n].vtype = RD_KAFKA_VTYPE_OPAQUE;
+	vu[n++].u.ptr = delivery;
+	if (message->timestamp != KAFKA_TIMESTAMP_UNKNOWN)
+	{
+		vu[n].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+		vu[n++].u.i64 = message->timestamp;
+	}
+	add_headers(message, vu, &n);
+
+	error = rd_kafka_produceva(producer->handle->rk, vu, n);
+	if (error != NULL)
+	{
+		err = rd_kafka_error_code(error);
+		rd_kafka_error_destroy(error);
+	}
+	if (vu != fixed)
+		pfree(vu);
+	return err;
+}
+
+static void
+add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu, size_t *n)
+{
+	for (int i = 0; i < message->nheaders; i++)
+	{
+		const KafkaHeader *header = &message->headers[i];
+
+		vu[*n].vtype = RD_KAFKA_VTYPE_HEADER;
+		vu[*n].u.header.name = header->name;
+		vu[*n].u.header.val = header->value;
+		vu[*n].u.header.size = header->value == NULL ? 0 :
+			(ssize_t) header->value_len;
+		(*n)++;
+	}
+}
+
+/*
+ * Raises why the client has not taken a message.
+ */
+static void
+raise_refused(const KafkaMessage *message, rd_kafka_resp_err_t err)
+{
+	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("message for topic \"%s\" is too large",
+						message->topic),
+				 errdetail("Its key has %zu bytes and its value %zu.",
+						   message->key_len, message->value_len),
+				 errhint("The limit is the option \"message.max.bytes\" and the topic's own \"max.message.bytes\".")));
+	if (message->partition != KAFKA_PARTITION_ANY)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("could not send to partition %d of topic \"%s\": %s",
+						message->partition, message->topic,
+						rd_kafka_err2str(err))));
+	ereport(ERROR,
+			(kafka_errcode(err),
+			 errmsg("could not send to topic \"%s\": %s",
+					message->topic, rd_kafka_err2str(err))));
+}
+
+/*
+ * Raises how many messages were not delivered, and why the first of them.
+ */
+static void
+raise_failed(KafkaProducer *producer)
+{
+	int64		sent = producer->sent;
+	int64		delivered = producer->delivered;
+	int64		failed = producer->failed;
+	char		partition[32] = "";
+
+	producer->sent = 0;
+	producer->delivered = 0;
+	producer->failed = 0;
+
+	if (producer->first_partition >= 0)
+		snprintf(partition, sizeof(partition), " partition %d of",
+				 producer->first_partition);
+	ereport(ERROR,
+			(kafka_errcode(producer->first_error),
+			 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
+					failed, sent),
+			 errdetail(INT64_FORMAT " messages were delivered. The first failure was in%s topic \"%s\": %s.%s%s",
+					   delivered, partition, producer->first_topic,
+					   rd_kafka_err2str(producer->first_error),
+					   producer->handle->reason[0] != '\0' ?
+					   " The client's last error: " : "",
+					   producer->handle->reason)));
+}
