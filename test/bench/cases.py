@@ -1,0 +1,260 @@
+"""The cases of the benchmark: what is measured, and against which limit.
+
+A case has one or more limits and "ours", each a function that does the work
+once, checks the result and returns the seconds.  A wrong result is a failure,
+whatever its time.
+"""
+
+from services import Failed, raw
+
+COLUMNS = """station_id text, is_installed int, is_renting int,
+    is_returning int, num_bikes_available int, num_docks_available int,
+    last_reported bigint"""
+NAMES = ", ".join(column.split()[0] for column in COLUMNS.split(","))
+
+WAIT = "SELECT kafka.wait_for_subscription('b', timeout => '300 s')"
+
+
+class Data:
+    """The rows, in each place that a case wants them; made when asked for."""
+
+    def __init__(self, broker, postgres, directory, rows):
+        self.broker = broker
+        self.postgres = postgres
+        self.rows = rows
+        self.csv_file = directory / "rows.csv"
+        self.filled = {}            # topic: what raw_producer printed
+        self.checksum = None
+
+    def load(self):
+        """Write the csv file and load the local table from it."""
+        raw("raw_producer", "-n", self.rows, "-f", "csv", "-o", self.csv_file)
+        self.postgres.psql(
+            f"CREATE TABLE local_rows ({COLUMNS})",
+            f"COPY local_rows FROM '{self.csv_file}' (FORMAT csv)",
+            "VACUUM (FREEZE, ANALYZE) local_rows")
+        count, self.checksum = self.summary("local_rows")
+        if count != str(self.rows):
+            raise Failed(f"local_rows has {count} rows, not {self.rows}")
+
+    def verify(self, table):
+        """Check that a table holds the rows, all of them, in any order."""
+        count, checksum = self.summary(table)
+        if count != str(self.rows):
+            raise Failed(f"{table} has {count} rows, not {self.rows}")
+        if checksum != self.checksum:
+            raise Failed(f"{table} has the right number of rows, "
+                         "but not the right values")
+
+    def summary(self, table):
+        """Return the number of rows and a checksum of all their columns."""
+        return self.postgres.psql(
+            f"SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t"
+        ).split("|")
+
+    def topic(self, format):
+        """Return a topic that holds the rows."""
+        topic = f"bench_{format}"
+        if topic not in self.filled:
+            self.filled[topic] = self.broker.fill(topic, n=self.rows, f=format)
+        return topic
+
+    def empty_topic(self, topic):
+        """Return a topic without rows."""
+        self.broker.fill(topic, n=0)
+        return topic
+
+    def foreign_table(self, name, topic, format, more=""):
+        self.postgres.psql(
+            f"CREATE FOREIGN TABLE {name} ({COLUMNS}) SERVER broker "
+            f"OPTIONS (topic '{topic}', format '{format}'{more})")
+
+
+class Case:
+    """One line of the result, or one a limit where there are several."""
+
+    def __init__(self, name, data, target=None):
+        self.name = name
+        self.data = data
+        self.postgres = data.postgres
+        self.target = target
+        self.limits = {}            # what it is: function
+
+    def prepare(self, with_extension):
+        """Make what the measurements need; not timed."""
+
+    def ours(self):
+        raise NotImplementedError
+
+    def finish(self):
+        """Check what can only be checked after all runs."""
+
+
+class Scan(Case):
+    """A query of a foreign table against the raw consumer."""
+
+    def __init__(self, name, data, format, expression, target=None):
+        super().__init__(name, data, target)
+        self.format = format
+        self.expression = expression
+        self.table = f"ft_{name}"
+        self.limits = {"raw consumer": self.limit}
+
+    def prepare(self, with_extension):
+        self.topic = self.data.topic(self.format)
+        self.expected = self.postgres.psql(
+            f"SELECT {self.expression} FROM local_rows")
+        if with_extension:
+            self.data.foreign_table(self.table, self.topic, self.format)
+
+    def limit(self):
+        read = self.data.broker.read(self.topic)
+        filled = self.data.filled[self.topic]
+        if any(read[key] != filled[key] for key in ("messages", "bytes")):
+            raise Failed(f"the raw consumer read {read}, filled were {filled}")
+        return read["seconds"]
+
+    def ours(self):
+        result, seconds = self.postgres.timed(
+            f"SELECT {self.expression} FROM {self.table}")
+        if result != self.expected:
+            raise Failed(f"{self.expression} is {result}, "
+                         f"but {self.expected} in the local table")
+        return seconds
+
+
+class ScanAll(Scan):
+    """A scan that also proves, once, that every value is right."""
+
+    def prepare(self, with_extension):
+        super().prepare(with_extension)
+        if with_extension:
+            self.data.verify(self.table)
+
+
+class Ingest(Case):
+    """A subscription into a heap table against COPY of a file of the rows."""
+
+    def __init__(self, name, data, format, target=None):
+        super().__init__(name, data, target)
+        self.format = format
+        self.source = f"ft_{name}"
+        self.heap = f"t_{name}"
+        self.limits = {"COPY FROM csv file": self.limit}
+
+    def prepare(self, with_extension):
+        topic = self.data.topic(self.format)
+        # An autovacuum in the middle would hit one side or the other.
+        self.postgres.psql(f"CREATE TABLE {self.heap} ({COLUMNS}) "
+                           "WITH (autovacuum_enabled = off)")
+        if with_extension:
+            self.data.foreign_table(self.source, topic, self.format)
+
+    def limit(self):
+        self.clear()
+        _, seconds = self.postgres.timed(
+            f"COPY {self.heap} FROM '{self.data.csv_file}' (FORMAT csv)")
+        self.data.verify(self.heap)
+        return seconds
+
+    def ours(self):
+        create = (f"SELECT kafka.create_subscription('b', "
+                  f"source => '{self.source}', target => '{self.heap}')")
+        self.clear()
+        try:
+            caught_up, seconds = self.postgres.timed(WAIT, before=[create])
+            if caught_up != "t":
+                raise Failed("the subscription did not catch up: "
+                             + self.state())
+            self.data.verify(self.heap)
+        except Failed:
+            self.drop(missing_ok=True)
+            raise
+        self.drop()
+        return seconds
+
+    def clear(self):
+        self.postgres.psql(f"TRUNCATE {self.heap}", "CHECKPOINT")
+
+    def state(self):
+        return self.postgres.psql("SELECT * FROM kafka.stat_subscription")
+
+    def drop(self, missing_ok=False):
+        try:
+            self.postgres.psql("SELECT kafka.drop_subscription('b')")
+        except Failed:
+            if not missing_ok:
+                raise
+
+
+class Produce(Case):
+    """INSERT … SELECT into a topic against COPY … TO PROGRAM kcat."""
+
+    def __init__(self, name, data, format, copy, target=None):
+        super().__init__(name, data, target)
+        self.format = format
+        self.copy = copy            # what comes before TO PROGRAM; options
+        self.table = f"ft_{name}"
+        self.topics = {}            # topic: sets of rows that it must hold
+        self.limits = {
+            "COPY TO kcat, idempotent": lambda: self.limit("true"),
+            "COPY TO kcat, not idempotent": lambda: self.limit("false")}
+
+    def prepare(self, with_extension):
+        self.kcat_topic = self.add_topic(f"{self.name}_kcat")
+        if with_extension:
+            self.our_topic = self.add_topic(f"{self.name}_ours")
+            self.data.foreign_table(self.table, self.our_topic, self.format,
+                                    ", delivery 'immediate'")
+
+    def add_topic(self, topic):
+        self.topics[self.data.empty_topic(topic)] = 0
+        return topic
+
+    def limit(self, idempotent):
+        source, options = self.copy
+        program = (f"kcat -P -b {self.data.broker.bootstrap} "
+                   f"-t {self.kcat_topic} -X acks=all "
+                   f"-X enable.idempotence={idempotent}")
+        return self.produce(self.kcat_topic, f"COPY ({source}) "
+                            f"TO PROGRAM '{program}' {options}")
+
+    def ours(self):
+        return self.produce(self.our_topic,
+                            f"INSERT INTO {self.table} ({NAMES}) "
+                            f"SELECT {NAMES} FROM local_rows")
+
+    def produce(self, topic, statement):
+        """Run the statement, check the topic's length, return the seconds."""
+        _, seconds = self.postgres.timed(statement)
+        self.topics[topic] += 1
+        expected = self.topics[topic] * self.data.rows
+        length = self.data.broker.length(topic)
+        if length != expected:
+            raise Failed(f"{topic} holds {length} messages, not {expected}")
+        return seconds
+
+    def finish(self):
+        """Read the topics back: csv has one spelling, so its bytes count."""
+        file_bytes = self.data.csv_file.stat().st_size - self.data.rows
+        for topic, sets in self.topics.items():
+            read = self.data.broker.read(topic)
+            if read["messages"] != sets * self.data.rows:
+                raise Failed(f"{topic}: {read['messages']} messages came back")
+            if self.format == "csv" and read["bytes"] != sets * file_bytes:
+                raise Failed(f"{topic}: {read['bytes']} bytes came back, "
+                             f"not {sets * file_bytes}")
+
+
+def all_cases(data):
+    csv = (f"SELECT {NAMES} FROM local_rows", "(FORMAT csv)")
+    json = ("SELECT row_to_json(r) FROM local_rows r", "")
+    return [
+        Scan("scan_count", data, "json", "count(*)", target=2.0),
+        Scan("scan_count_csv", data, "csv", "count(*)", target=2.0),
+        Scan("scan_sum", data, "json", "sum(num_bikes_available)"),
+        ScanAll("scan_all", data, "json", f"sum(num_nonnulls({NAMES}))"),
+        Ingest("ingest_csv", data, "csv", target=1.5),
+        Ingest("ingest_json", data, "json"),
+        Produce("produce_csv", data, "csv", csv, target=1.5),
+        Produce("produce_json", data, "json", json)]
