@@ -1,282 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  The one table of options, and options as structs.
- *
- * NOTES
- *	  Client properties are an allow-list.  The class of a row says who may
- *	  set it:
- *
- *	  open		whoever owns the object
- *	  secret	in user mappings only, because pg_foreign_server is readable
- *				by everybody
- *	  file		names a file of the database server: pg_read_server_files
- *	  superuser	lends the server's identity or runs something
- *	  never		owned by this extension, or loads code, runs programs or
- *				writes files; also known under this name to librdkafka
- *
- *	  Checks run when an option is set, with the rights of who sets it.  The
- *	  whole list of an object is checked each time, so a role that may not
- *	  set a privileged option cannot change an object that carries one, its
- *	  bootstrap.servers least of all.
- *
- *	  A property may be written with dots or with underscores.
+ *	  Options as structs.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <limits.h>
-
 #include "access/reloptions.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_foreign_server.h"
-#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
+#include "fmgr.h"
 #include "foreign/foreign.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
+#include "option_defs.h"
 #include "options.h"
-#include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-#include "utils/varlena.h"
 
-/* where an option is allowed */
-#define ON_SERVER	0x01
-#define ON_MAPPING	0x02
-#define ON_TABLE	0x04
-#define ON_COLUMN	0x08
-
-typedef enum OptionClass
-{
-	CLASS_OPEN,
-	CLASS_SECRET,
-	CLASS_FILE,
-	CLASS_SUPERUSER,
-	CLASS_NEVER
-} OptionClass;
-
-typedef enum OptionType
-{
-	TYPE_STRING,				/* not empty */
-	TYPE_ANY,					/* may be empty */
-	TYPE_BOOL,
-	TYPE_INT,					/* min to max */
-	TYPE_TIME,					/* min to max, ms or with a unit */
-	TYPE_CHAR,					/* one byte of ASCII */
-	TYPE_KERBEROS,				/* letters, digits and @ . / _ - */
-	TYPE_ENUM					/* one of values, separated by | */
-} OptionType;
-
-typedef struct OptionDef
-{
-	const char *name;
-	int			where;			/* ON_... */
-	int			clients;		/* KAFKA_FOR_..., 0: not a client property */
-	OptionClass class;
-	OptionType	type;
-	int64		min;
-	int64		max;
-	const char *values;
-} OptionDef;
-
-#define TUNABLE (ON_SERVER | ON_TABLE)
-
-static const OptionDef option_defs[] = {
-	/* our own */
-	{"timeout", TUNABLE, 0, CLASS_OPEN, TYPE_TIME, 100, INT_MAX},
-	{"delivery", TUNABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "commit|immediate"},
-	{"topic", ON_TABLE, 0, CLASS_OPEN, TYPE_STRING},
-	{"format", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "json|csv|text|raw"},
-	{"rows", ON_TABLE, 0, CLASS_OPEN, TYPE_STRING},
-	{"strict", ON_TABLE, 0, CLASS_OPEN, TYPE_BOOL},
-	{"on_error", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "error"},
-	{"delimiter", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},
-	{"quote", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},
-	{"escape", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},
-	{"null", ON_TABLE, 0, CLASS_OPEN, TYPE_ANY},
-	{"metadata", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"topic|partition|offset|timestamp|key|value|headers"},
-	{"path", ON_COLUMN, 0, CLASS_OPEN, TYPE_STRING},
-	{"epoch", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "s|ms|us"},
-
-	/* connection */
-	{"bootstrap.servers", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"client.id", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"client.rack", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"client.dns.lookup", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"use_all_dns_ips|resolve_canonical_bootstrap_servers_only"},
-	{"broker.address.family", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"any|v4|v6"},
-	{"broker.address.ttl", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 86400000},
-	{"connections.max.idle.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, INT_MAX},
-	{"socket.timeout.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 10, 300000},
-	{"socket.connection.setup.timeout.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1000, INT_MAX},
-	{"socket.send.buffer.bytes", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 100000000},
-	{"socket.receive.buffer.bytes", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 100000000},
-	{"socket.keepalive.enable", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_BOOL},
-	{"socket.nagle.disable", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_BOOL},
-	{"socket.max.fails", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 1000000},
-	{"reconnect.backoff.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 3600000},
-	{"reconnect.backoff.max.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 3600000},
-	{"retry.backoff.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1, 300000},
-	{"retry.backoff.max.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1, 300000},
-	{"metadata.max.age.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1, 86400000},
-	{"topic.metadata.refresh.interval.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, -1, 3600000},
-	{"topic.metadata.refresh.fast.interval.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1, 60000},
-	{"topic.metadata.propagation.max.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 3600000},
-	{"topic.blacklist", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"max.in.flight.requests.per.connection", ON_SERVER, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, 5},
-	{"message.max.bytes", TUNABLE, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1000, 100000000},
-	{"receive.message.max.bytes", TUNABLE, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1000, 1000000000},
-	{"message.copy.max.bytes", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 0, 1000000000},
-
-	/* security */
-	{"security.protocol", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"plaintext|ssl|sasl_plaintext|sasl_ssl"},
-	{"sasl.mechanism", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER|GSSAPI"},
-	{"sasl.mechanisms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER|GSSAPI"},
-	{"ssl.ca.pem", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"ssl.certificate.pem", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"ssl.endpoint.identification.algorithm", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"none|https"},
-	{"enable.ssl.certificate.verification", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_BOOL},
-	{"ssl.cipher.suites", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"ssl.curves.list", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-	{"ssl.sigalgs.list", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
-
-	/* consumer */
-	{"isolation.level", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"read_committed|read_uncommitted"},
-	{"check.crcs", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_BOOL},
-	{"fetch.wait.max.ms", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 0, 300000},
-	{"fetch.queue.backoff.ms", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 0, 300000},
-	{"fetch.error.backoff.ms", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 0, 300000},
-	{"fetch.min.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 100000000},
-	{"fetch.max.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 0, INT_MAX - 512},
-	{"fetch.message.max.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 1000000000},
-	{"max.partition.fetch.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 1000000000},
-	{"queued.min.messages", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 10000000},
-	{"queued.max.messages.kbytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 2097151},
-
-	/* producer */
-	{"acks", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0, "all|-1"},
-	{"request.required.acks", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0, "all|-1"},
-	{"request.timeout.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, 900000},
-	{"retries", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"message.send.max.retries", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"delivery.timeout.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"message.timeout.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"linger.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 0, 900000},
-	{"queue.buffering.max.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 0, 900000},
-	{"queue.buffering.max.messages", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"queue.buffering.max.kbytes", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"batch.size", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"batch.num.messages", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, 1000000},
-	{"compression.type", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"none|gzip|snappy|lz4|zstd"},
-	{"compression.codec", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"none|gzip|snappy|lz4|zstd"},
-	{"compression.level", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, -1, 12},
-	{"partitioner", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"random|consistent|consistent_random|murmur2|murmur2_random|fnv1a|fnv1a_random"},
-	{"sticky.partitioning.linger.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 0, 900000},
-	{"allow.auto.create.topics", TUNABLE, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_BOOL},
-
-	/* secrets */
-	{"sasl.username", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.password", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"ssl.key.pem", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"ssl.key.password", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"ssl.keystore.password", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.config", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.client.id", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.client.secret", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.client.credentials.client.id", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.client.credentials.client.secret", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.scope", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.extensions", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.assertion.private.key.pem", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-	{"sasl.oauthbearer.assertion.private.key.passphrase", ON_MAPPING, KAFKA_FOR_ALL, CLASS_SECRET, TYPE_STRING},
-
-	/* files of the database server */
-	{"ssl.ca.location", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"ssl.certificate.location", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"ssl.key.location", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"ssl.keystore.location", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"ssl.crl.location", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"https.ca.location", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"sasl.oauthbearer.assertion.private.key.file", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"sasl.oauthbearer.assertion.file", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-	{"sasl.oauthbearer.assertion.jwt.template.file", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_FILE, TYPE_STRING},
-
-	/* the server's own identity, and what is only for its owner's eyes */
-	{"sasl.oauthbearer.method", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
-	{"sasl.oauthbearer.token.endpoint.url", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
-	{"sasl.oauthbearer.metadata.authentication.type", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
-	{"enable.sasl.oauthbearer.unsecure.jwt", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_BOOL},
-	{"sasl.kerberos.service.name", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_KERBEROS},
-	{"sasl.kerberos.principal", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_KERBEROS},
-	{"sasl.kerberos.keytab", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_KERBEROS},
-	{"sasl.kerberos.min.time.before.relogin", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_INT, 0, 86400000},
-	{"ssl.providers", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
-	{"debug", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
-	{"log_level", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_INT, 0, 7},
-
-	/* never: a reason is better than "unknown" */
-	{"plugin.library.paths", 0, 0, CLASS_NEVER},
-	{"interceptors", 0, 0, CLASS_NEVER},
-	{"ssl.engine.location", 0, 0, CLASS_NEVER},
-	{"ssl.engine.id", 0, 0, CLASS_NEVER},
-	{"sasl.kerberos.kinit.cmd", 0, 0, CLASS_NEVER},
-	{"internal.termination.signal", 0, 0, CLASS_NEVER},
-	{"offset.store.method", 0, 0, CLASS_NEVER},
-	{"offset.store.path", 0, 0, CLASS_NEVER},
-	{"enable.auto.commit", 0, 0, CLASS_NEVER},
-	{"auto.commit.enable", 0, 0, CLASS_NEVER},
-	{"auto.commit.interval.ms", 0, 0, CLASS_NEVER},
-	{"enable.auto.offset.store", 0, 0, CLASS_NEVER},
-	{"auto.offset.reset", 0, 0, CLASS_NEVER},
-	{"group.id", 0, 0, CLASS_NEVER},
-	{"group.instance.id", 0, 0, CLASS_NEVER},
-	{"partition.assignment.strategy", 0, 0, CLASS_NEVER},
-	{"session.timeout.ms", 0, 0, CLASS_NEVER},
-	{"heartbeat.interval.ms", 0, 0, CLASS_NEVER},
-	{"max.poll.interval.ms", 0, 0, CLASS_NEVER},
-	{"transactional.id", 0, 0, CLASS_NEVER},
-	{"transaction.timeout.ms", 0, 0, CLASS_NEVER},
-	{"enable.idempotence", 0, 0, CLASS_NEVER},
-	{"enable.gapless.guarantee", 0, 0, CLASS_NEVER},
-	{"enable.partition.eof", 0, 0, CLASS_NEVER},
-	{"enable.metrics.push", 0, 0, CLASS_NEVER},
-	{"statistics.interval.ms", 0, 0, CLASS_NEVER},
-	{"delivery.report.only.error", 0, 0, CLASS_NEVER},
-	{"produce.offset.report", 0, 0, CLASS_NEVER},
-	{"queuing.strategy", 0, 0, CLASS_NEVER},
-	{"log.queue", 0, 0, CLASS_NEVER},
-	{"enabled_events", 0, 0, CLASS_NEVER},
-	{"builtin.features", 0, 0, CLASS_NEVER},
-	{"api.version.request", 0, 0, CLASS_NEVER},
-	{"api.version.fallback.ms", 0, 0, CLASS_NEVER},
-	{"broker.version.fallback", 0, 0, CLASS_NEVER},
-	{"client.software.name", 0, 0, CLASS_NEVER},
-	{"client.software.version", 0, 0, CLASS_NEVER},
-	{"test.mock.num.brokers", 0, 0, CLASS_NEVER},
-};
-
-/* other names of the same option */
-static const char *const option_aliases[][2] = {
-	{"brokers", "bootstrap.servers"},
-	{"metadata.broker.list", "bootstrap.servers"},
-};
-
-/* names that design reserves for metadata columns of a later version */
+/* names reserved for metadata columns of a later version */
 static const char *const reserved_metadata[] = {
 	"timestamp_type", "leader_epoch", "error", "ordinality"
 };
@@ -292,42 +34,13 @@ static const char *const column_source_names[] = {
 	[KAFKA_COLUMN_HEADERS] = "headers",
 };
 
-static const OptionDef *find_option(const char *name);
-static bool same_name(const char *a, const char *b);
-static void check_list(List *options, int where);
-static void check_place(const OptionDef *def, const char *name, int where);
-static void check_rights(const OptionDef *def, const char *value);
-static void check_value(const OptionDef *def, const char *value);
-static void check_together(List *options, int where);
-static void check_number(const OptionDef *def, const char *value);
-static void check_enum(const OptionDef *def, const char *value);
-static void reject_unknown(const char *name, int where);
-static void reject_value(const OptionDef *def, const char *value,
-						 const char *detail);
-static int	place_of(Oid catalog);
-static const char *place_name(int where);
+extern Datum kafka_fdw_handler(PG_FUNCTION_ARGS);
+
 static List *mapping_options(Oid userid, Oid serverid);
 static void take_client(KafkaClientOptions *client, List *options);
 static void take_table(KafkaTableOptions *table, List *options);
 static KafkaColumnSource source_by_name(const char *name, bool *found);
 static int	time_value(const char *value);
-
-/*
- * kafka_options_validate
- *		Checks the whole option list of a server, a user mapping, a foreign
- *		table, a column or the wrapper, with the rights of the current user.
- *
- * Raises an ERROR for an option that is unknown (with the closest match),
- * misplaced, out of range, given twice or not allowed to this user.
- */
-void
-kafka_options_validate(List *options, Oid catalog)
-{
-	int			where = place_of(catalog);
-
-	check_list(options, where);
-	check_together(options, where);
-}
 
 /*
  * kafka_options_client
@@ -348,6 +61,39 @@ kafka_options_client(Oid serverid, Oid userid)
 	take_client(client, mapping_options(userid, serverid));
 
 	return client;
+}
+
+/*
+ * kafka_options_set
+ *		Sets a property, which the caller knows better than any option.
+ */
+void
+kafka_options_set(KafkaClientOptions *client, const char *name,
+				  const char *value)
+{
+	KafkaProperty *property = palloc(sizeof(KafkaProperty));
+
+	property->name = name;
+	property->value = value;
+	property->clients = kafka_option_find(name)->clients;
+	client->properties = lappend(client->properties, property);
+}
+
+/*
+ * kafka_options_is_ours
+ *		Says whether a foreign data wrapper is this extension's, whatever its
+ *		name.
+ */
+bool
+kafka_options_is_ours(Oid fdwid)
+{
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(fdwid);
+	FmgrInfo	handler;
+
+	if (!OidIsValid(wrapper->fdwhandler))
+		return false;
+	fmgr_info(wrapper->fdwhandler, &handler);
+	return handler.fn_addr == kafka_fdw_handler;
 }
 
 /*
@@ -446,16 +192,16 @@ take_client(KafkaClientOptions *client, List *options)
 	foreach(lc, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);
-		const OptionDef *def = find_option(option->defname);
+		const KafkaOptionDef *def = kafka_option_find(option->defname);
 		char	   *value = defGetString(option);
 
 		if (def == NULL || def->class == CLASS_NEVER)
-			reject_unknown(option->defname, ON_SERVER);
+			kafka_option_reject_unknown(option->defname, ON_SERVER);
 		if (def->clients != 0)
 		{
 			KafkaProperty *property = palloc(sizeof(KafkaProperty));
 
-			check_value(def, value);
+			kafka_option_check_value(def, value);
 			property->name = def->name;
 			property->value = value;
 			property->clients = def->clients;
@@ -533,315 +279,6 @@ mapping_options(Oid userid, Oid serverid)
 	ReleaseSysCache(tuple);
 
 	return options;
-}
-
-static void
-check_list(List *options, int where)
-{
-	ListCell   *lc;
-
-	foreach(lc, options)
-	{
-		DefElem    *option = lfirst_node(DefElem, lc);
-		const OptionDef *def = find_option(option->defname);
-		char	   *value = defGetString(option);
-
-		if (def == NULL)
-			reject_unknown(option->defname, where);
-		check_place(def, option->defname, where);
-		check_rights(def, value);
-		check_value(def, value);
-
-		for (int i = 0; i < foreach_current_index(lc); i++)
-		{
-			DefElem    *other = list_nth_node(DefElem, options, i);
-
-			if (find_option(other->defname) == def)
-				ereport(ERROR,
-						(errcode(ERRCODE_SYNTAX_ERROR),
-						 errmsg("options \"%s\" and \"%s\" are the same option",
-								other->defname, option->defname)));
-		}
-	}
-}
-
-/*
- * Raises an ERROR where the option does not belong.
- */
-static void
-check_place(const OptionDef *def, const char *name, int where)
-{
-	if (def->class == CLASS_NEVER)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("option \"%s\" cannot be set", name),
-				 errdetail("The property is set by kafka_fdw itself, or would run, load or write something on the database server.")));
-	if ((def->where & where) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-				 errmsg("option \"%s\" is not allowed for a %s",
-						name, place_name(where)),
-				 def->class == CLASS_SECRET ?
-				 errhint("Options of foreign servers and tables can be read by everybody; put it into a user mapping.") :
-				 errhint("It is an option of a %s.", place_name(def->where))));
-}
-
-/*
- * Raises an ERROR where the current user may not set the option.
- */
-static void
-check_rights(const OptionDef *def, const char *value)
-{
-	bool		gssapi = strncmp(def->name, "sasl.mechanism", 14) == 0 &&
-		pg_strcasecmp(value, "GSSAPI") == 0;
-
-	if (superuser())
-		return;
-	if (def->class == CLASS_SUPERUSER || gssapi)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"%s\"", def->name),
-				 errdetail("Only a superuser may set or keep it, because it lends the database server's identity.")));
-	if (def->class == CLASS_FILE &&
-		!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"%s\"", def->name),
-				 errdetail("Only roles with privileges of \"pg_read_server_files\" may set or keep it.")));
-}
-
-static void
-check_value(const OptionDef *def, const char *value)
-{
-	bool		flag;
-
-	switch (def->type)
-	{
-		case TYPE_ANY:
-			break;
-		case TYPE_STRING:
-			if (value[0] == '\0')
-				reject_value(def, value, "The value must not be empty.");
-			break;
-		case TYPE_BOOL:
-			if (!parse_bool(value, &flag))
-				reject_value(def, value, "The value must be true or false.");
-			break;
-		case TYPE_INT:
-		case TYPE_TIME:
-			check_number(def, value);
-			break;
-		case TYPE_CHAR:
-			if (strlen(value) != 1 || IS_HIGHBIT_SET(value[0]) ||
-				value[0] == '\n' || value[0] == '\r')
-				reject_value(def, value,
-							 "The value must be a single one-byte character, not a newline or carriage return.");
-			break;
-		case TYPE_KERBEROS:
-			if (value[0] == '\0' ||
-				strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@./_-") != strlen(value))
-				reject_value(def, value,
-							 "Only letters, digits and the characters @ . / _ - are accepted.");
-			break;
-		case TYPE_ENUM:
-			check_enum(def, value);
-			break;
-	}
-}
-
-static void
-check_number(const OptionDef *def, const char *value)
-{
-	int			number;
-
-	if (!parse_int(value, &number,
-				   def->type == TYPE_TIME ? GUC_UNIT_MS : 0, NULL) ||
-		number < def->min || number > def->max)
-		reject_value(def, value,
-					 psprintf("The value must be an integer from " INT64_FORMAT
-							  " to " INT64_FORMAT "%s.", def->min, def->max,
-							  def->type == TYPE_TIME ?
-							  " milliseconds, or have a unit" : ""));
-}
-
-static void
-check_enum(const OptionDef *def, const char *value)
-{
-	const char *p = def->values;
-	size_t		len = strlen(value);
-
-	while (len > 0)
-	{
-		size_t		word = strcspn(p, "|");
-
-		if (word == len && (def->clients != 0 ?
-							pg_strncasecmp(p, value, len) :
-							strncmp(p, value, len)) == 0)
-			return;
-		if (p[word] == '\0')
-			break;
-		p += word + 1;
-	}
-	reject_value(def, value,
-				 psprintf("Accepted values: %s.", def->values));
-}
-
-/*
- * Raises an ERROR for options that do not go together, or that are missing.
- */
-static void
-check_together(List *options, int where)
-{
-	bool		topic = false;
-	bool		servers = false;
-	const char *format = "json";
-	ListCell   *lc;
-
-	foreach(lc, options)
-	{
-		DefElem    *option = lfirst_node(DefElem, lc);
-		const OptionDef *def = find_option(option->defname);
-
-		topic |= strcmp(def->name, "topic") == 0;
-		servers |= strcmp(def->name, "bootstrap.servers") == 0;
-		if (strcmp(def->name, "format") == 0)
-			format = defGetString(option);
-	}
-	if (where == ON_SERVER && !servers)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("option \"bootstrap_servers\" is missing"),
-				 errhint("Name at least one broker as host:port.")));
-	if (where != ON_TABLE)
-		return;
-	if (!topic)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("option \"topic\" is missing")));
-
-	foreach(lc, options)
-	{
-		const char *name = lfirst_node(DefElem, lc)->defname;
-		bool		csv = strcmp(format, "csv") == 0;
-		bool		text = strcmp(format, "text") == 0;
-
-		if ((strcmp(name, "rows") == 0 && strcmp(format, "json") != 0) ||
-			((strcmp(name, "quote") == 0 || strcmp(name, "escape") == 0) && !csv) ||
-			((strcmp(name, "delimiter") == 0 || strcmp(name, "null") == 0) &&
-			 !csv && !text))
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("option \"%s\" cannot be used with format \"%s\"",
-							name, format)));
-	}
-}
-
-/*
- * Raises an ERROR for an option that nobody knows, with the closest match.
- */
-static void
-reject_unknown(const char *name, int where)
-{
-	const char *best = NULL;
-	int			best_distance = 5;	/* more is no match */
-	size_t		len = strlen(name);
-
-	for (int i = 0; i < lengthof(option_defs) && len < 255; i++)
-	{
-		const OptionDef *def = &option_defs[i];
-		int			distance;
-
-		if ((def->where & where) == 0)
-			continue;
-		distance = varstr_levenshtein_less_equal(name, len, def->name,
-												 strlen(def->name), 1, 1, 1,
-												 best_distance - 1, true);
-		if (distance < best_distance && distance <= (int) len / 2)
-		{
-			best = def->name;
-			best_distance = distance;
-		}
-	}
-
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-			 errmsg("invalid option \"%s\"", name),
-			 best != NULL ?
-			 errhint("Perhaps you meant the option \"%s\".", best) : 0));
-}
-
-/*
- * Raises an ERROR for a value; that of a secret is not repeated.
- */
-static void
-reject_value(const OptionDef *def, const char *value, const char *detail)
-{
-	if (def->class == CLASS_SECRET)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-				 errmsg("invalid value for option \"%s\"", def->name),
-				 errdetail_internal("%s", detail)));
-	ereport(ERROR,
-			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-			 errmsg("invalid value for option \"%s\": \"%s\"",
-					def->name, value),
-			 errdetail_internal("%s", detail)));
-}
-
-static const OptionDef *
-find_option(const char *name)
-{
-	for (int i = 0; i < lengthof(option_aliases); i++)
-		if (same_name(name, option_aliases[i][0]))
-			name = option_aliases[i][1];
-	for (int i = 0; i < lengthof(option_defs); i++)
-		if (same_name(name, option_defs[i].name))
-			return &option_defs[i];
-	return NULL;
-}
-
-/*
- * Says whether two names are the same but for dots and underscores.
- */
-static bool
-same_name(const char *a, const char *b)
-{
-	for (; *a != '\0' && *b != '\0'; a++, b++)
-		if (*a != *b && !(*a == '_' && *b == '.'))
-			return false;
-	return *a == *b;
-}
-
-static int
-place_of(Oid catalog)
-{
-	switch (catalog)
-	{
-		case ForeignServerRelationId:
-			return ON_SERVER;
-		case UserMappingRelationId:
-			return ON_MAPPING;
-		case ForeignTableRelationId:
-			return ON_TABLE;
-		case AttributeRelationId:
-			return ON_COLUMN;
-		default:
-			return 0;
-	}
-}
-
-static const char *
-place_name(int where)
-{
-	if (where & ON_SERVER)
-		return "foreign server";
-	if (where & ON_MAPPING)
-		return "user mapping";
-	if (where & ON_TABLE)
-		return "foreign table";
-	if (where & ON_COLUMN)
-		return "column";
-	return "foreign data wrapper";
 }
 
 static KafkaColumnSource

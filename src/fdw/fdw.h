@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * fdw.h
+ *	  The foreign data wrapper's callbacks, by file.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_FDW_H
+#define KAFKA_FDW_H
+
+#include "commands/explain.h"
+#include "foreign/fdwapi.h"
+
+/* Positions in a ForeignScan's fdw_private; fdw_exprs are pushed conditions. */
+typedef enum KafkaScanPrivate
+{
+	KAFKA_SCAN_NEEDED			/* IntList: attribute numbers, offset by
+								 * FirstLowInvalidHeapAttributeNumber */
+} KafkaScanPrivate;
+
+/* plan.c */
+extern void kafkaGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
+								   Oid foreigntableid);
+extern void kafkaGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
+								 Oid foreigntableid);
+extern ForeignScan *kafkaGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
+										Oid foreigntableid,
+										ForeignPath *best_path, List *tlist,
+										List *scan_clauses, Plan *outer_plan);
+
+/* scan.c */
+extern void kafkaBeginForeignScan(ForeignScanState *node, int eflags);
+extern TupleTableSlot *kafkaIterateForeignScan(ForeignScanState *node);
+extern void kafkaReScanForeignScan(ForeignScanState *node);
+extern void kafkaEndForeignScan(ForeignScanState *node);
+extern void kafkaExplainForeignScan(ForeignScanState *node, ExplainState *es);
+
+/* modify.c */
+extern int	kafkaIsForeignRelUpdatable(Relation rel);
+extern List *kafkaPlanForeignModify(PlannerInfo *root, ModifyTable *plan,
+									Index resultRelation, int subplan_index);
+extern void kafkaBeginForeignModify(ModifyTableState *mtstate,
+									ResultRelInfo *rinfo, List *fdw_private,
+									int subplan_index, int eflags);
+extern void kafkaBeginForeignInsert(ModifyTableState *mtstate,
+									ResultRelInfo *rinfo);
+extern TupleTableSlot *kafkaExecForeignInsert(EState *estate,
+											  ResultRelInfo *rinfo,
+											  TupleTableSlot *slot,
+											  TupleTableSlot *planSlot);
+extern void kafkaEndForeignModify(EState *estate, ResultRelInfo *rinfo);
+extern void kafkaEndForeignInsert(EState *estate, ResultRelInfo *rinfo);
+
+#endif							/* KAFKA_FDW_H */

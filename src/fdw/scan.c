@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Scans a topic.
+ *
+ * NOTES
+ *	  The end of every partition is taken once, when the first row is asked
+ *	  for, and kept for rescans: a scan reads that snapshot and nothing else.
+ *
+ *	  A consumer reads one range of each partition at a time.  Conditions that
+ *	  leave several ranges of a partition are read in rounds.
+ *
+ *	  Everything lives in one context, whose deletion, at the end of the scan
+ *	  or by an ERROR, closes the consumer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "client/consumer.h"
+#include "compat.h"
+#include "executor/executor.h"
+#include "fdw/fdw.h"
+#include "fdw/quals.h"
+#include "format/format.h"
+#include "nodes/makefuncs.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+/* messages taken from the client at once */
+#define BATCH_MESSAGES 2000
+
+typedef struct KafkaScanState
+{
+	/* for the life of the scan */
+	KafkaTableOptions *options;
+	List	   *quals;			/* of KafkaQual */
+	Bitmapset  *needed;			/* columns, as in the plan */
+	MemoryContext context;
+
+	/* from the first row on */
+	KafkaRowMap *map;
+	KafkaConsumer *consumer;
+	KafkaPartitionOffsets *offsets; /* of the snapshot */
+	int			noffsets;
+
+	/* from start or rescan on */
+	bool		started;
+	MemoryContext plan_context; /* boxes and ranges */
+	List	   *boxes;			/* of KafkaBox */
+	List	   *rounds;			/* lists of KafkaRange, one a partition */
+	int			round;			/* the next one */
+
+	/* of the batch */
+	int			next;			/* message */
+	bool		in_message;		/* the row map has a message */
+
+	/* for EXPLAIN ANALYZE */
+	int64		messages;
+	int64		bytes;
+} KafkaScanState;
+
+static void open_scan(ForeignScanState *node, KafkaScanState *state);
+static void start_scan(ForeignScanState *node, KafkaScanState *state);
+static bool next_message(KafkaScanState *state);
+static bool next_round(KafkaScanState *state);
+static List *make_rounds(KafkaScanState *state);
+static void explain_ranges(List *boxes, StringInfo out);
+static void explain_bounds(StringInfo out, const char *what, int64 min,
+						   int64 max);
+static void explain_quals(ForeignScanState *node, ExplainState *es);
+
+/*
+ * kafkaBeginForeignScan
+ *		Reads the options; Kafka is asked when the first row is.
+ */
+void
+kafkaBeginForeignScan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	Relation	rel = node->ss.ss_currentRelation;
+	EState	   *estate = node->ss.ps.state;
+	KafkaQualColumns columns = kafka_quals_columns(rel);
+	Oid			userid = kafka_compat_scan_user(plan, estate);
+	KafkaScanState *state = palloc0(sizeof(KafkaScanState));
+	ListCell   *lc;
+
+	state->context = AllocSetContextCreate(estate->es_query_cxt,
+										   "kafka_fdw scan",
+										   ALLOCSET_DEFAULT_SIZES);
+	state->plan_context = AllocSetContextCreate(state->context,
+												"kafka_fdw scan ranges",
+												ALLOCSET_SMALL_SIZES);
+	state->options = kafka_options_table(RelationGetRelid(rel), userid);
+	state->quals = kafka_quals_prepare(plan->fdw_exprs, plan->scan.scanrelid,
+									   &columns, &node->ss.ps);
+	foreach(lc, list_nth(plan->fdw_private, KAFKA_SCAN_NEEDED))
+		state->needed = bms_add_member(state->needed, lfirst_int(lc));
+	if (state->needed == NULL)	/* count(*): not NULL, which is all */
+		state->needed = bms_make_singleton(TableOidAttributeNumber -
+										   FirstLowInvalidHeapAttributeNumber);
+	node->fdw_state = state;
+}
+
+/*
+ * kafkaIterateForeignScan
+ *		Returns the next row, or an empty slot at the end of the snapshot.
+ */
+TupleTableSlot *
+kafkaIterateForeignScan(ForeignScanState *node)
+{
+	KafkaScanState *state = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (!state->started)
+		start_scan(node, state);
+
+	for (;;)
+	{
+		if (state->in_message &&
+			kafka_rowmap_next(state->map, slot->tts_values, slot->tts_isnull))
+			return ExecStoreVirtualTuple(slot);
+		state->in_message = next_message(state);
+		if (!state->in_message)
+			return slot;
+	}
+}
+
+/*
+ * kafkaReScanForeignScan
+ *		Starts again: the same snapshot, with conditions evaluated anew.
+ */
+void
+kafkaReScanForeignScan(ForeignScanState *node)
+{
+	KafkaScanState *state = node->fdw_state;
+
+	state->started = false;
+}
+
+void
+kafkaEndForeignScan(ForeignScanState *node)
+{
+	KafkaScanState *state = node->fdw_state;
+
+	if (state != NULL)
+		MemoryContextDelete(state->context);
+}
+
+/*
+ * kafkaExplainForeignScan
+ *		Shows topic, pushed conditions and the ranges they leave; with ANALYZE
+ *		also what was read.
+ */
+void
+kafkaExplainForeignScan(ForeignScanState *node, ExplainState *es)
+{
+	KafkaScanState *state = node->fdw_state;
+	StringInfoData ranges;
+
+	ExplainPropertyText("Kafka Topic", state->options->topic, es);
+	explain_quals(node, es);
+	if (state->started || !kafka_quals_need_execution(state->quals))
+	{
+		List	   *boxes = state->started ? state->boxes :
+			kafka_quals_boxes(state->quals, node->ss.ps.ps_ExprContext);
+
+		initStringInfo(&ranges);
+		explain_ranges(boxes, &ranges);
+		ExplainPropertyText("Kafka Ranges", ranges.data, es);
+	}
+	if (es->analyze)
+	{
+		ExplainPropertyInteger("Kafka Messages", NULL, state->messages, es);
+		ExplainPropertyInteger("Kafka Bytes", NULL, state->bytes, es);
+	}
+}
+
+/*
+ * Connects and takes the snapshot.
+ */
+static void
+open_scan(ForeignScanState *node, KafkaScanState *state)
+{
+	state->map = kafka_rowmap_create(node->ss.ss_currentRelation,
+									 state->options, state->needed);
+	state->consumer = kafka_consumer_open(state->options->client);
+	state->noffsets = kafka_consumer_offsets(state->consumer,
+											 state->options->topic,
+											 &state->offsets);
+}
+
+/*
+ * Evaluates the conditions and begins with the first range.  Where they leave
+ * nothing to read, Kafka is not asked at all.
+ */
+static void
+start_scan(ForeignScanState *node, KafkaScanState *state)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+
+	MemoryContextReset(state->plan_context);
+	state->boxes = NIL;
+	state->rounds = NIL;
+	state->round = 0;
+	state->next = 0;
+	state->in_message = false;
+	if (state->consumer != NULL)
+		kafka_consumer_stop(state->consumer);
+
+	MemoryContextSwitchTo(state->plan_context);
+	state->boxes = kafka_quals_boxes(state->quals, node->ss.ps.ps_ExprContext);
+	if (state->boxes != NIL)
+	{
+		if (state->consumer == NULL)
+		{
+			MemoryContextSwitchTo(state->context);
+			open_scan(node, state);
+			MemoryContextSwitchTo(state->plan_context);
+		}
+		state->rounds = make_rounds(state);
+	}
+	MemoryContextSwitchTo(old);
+	state->started = true;
+}
+
+/*
+ * Gives the row map the next message; false at the end of the scan.
+ */
+static bool
+next_message(KafkaScanState *state)
+{
+	const KafkaMessage *message;
+
+	if (state->consumer == NULL)
+		return false;
+	while (state->next >= kafka_consumer_count(state->consumer))
+	{
+		kafka_consumer_release(state->consumer);
+		state->next = 0;
+		if (kafka_consumer_finished(state->consumer))
+		{
+			if (!next_round(state))
+				return false;
+		}
+		else
+			kafka_consumer_poll(state->consumer, BATCH_MESSAGES, -1);
+	}
+	message = kafka_consumer_message(state->consumer, state->next++);
+	state->messages++;
+	state->bytes += message->key_len + message->value_len;
+	kafka_rowmap_start(state->map, message);
+	return true;
+}
+
+static bool
+next_round(KafkaScanState *state)
+{
+	List	   *round;
+	KafkaRange *ranges;
+	int			n = 0;
+	ListCell   *lc;
+
+	if (state->round >= list_length(state->rounds))
+		return false;
+	round = list_nth(state->rounds, state->round++);
+	ranges = palloc_array(KafkaRange, list_length(round));
+	foreach(lc, round)
+		ranges[n++] = *(KafkaRange *) lfirst(lc);
+	kafka_consumer_start(state->consumer, state->options->topic, ranges, n);
+	pfree(ranges);
+	return true;
+}
+
+/*
+ * Distributes the ranges of all partitions: the first of each to the first
+ * round, and so on.
+ */
+static List *
+make_rounds(KafkaScanState *state)
+{
+	List	   *rounds = NIL;
+
+	for (int i = 0; i < state->noffsets; i++)
+	{
+		List	   *ranges = kafka_quals_ranges(state->boxes,
+												&state->offsets[i]);
+		ListCell   *lc;
+
+		foreach(lc, ranges)
+		{
+			int			n = foreach_current_index(lc);
+
+			if (n >= list_length(rounds))
+				rounds = lappend(rounds, list_make1(lfirst(lc)));
+			else
+			{
+				ListCell   *round = list_nth_cell(rounds, n);
+
+				lfirst(round) = lappend(lfirst(round), lfirst(lc));
+			}
+		}
+	}
+	return rounds;
+}
+
+/*
+ * Shows the pushed conditions as SQL.
+ */
+static void
+explain_quals(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	List	   *context;
+	char	   *text;
+
+	if (plan->fdw_exprs == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, NIL);
+	text = deparse_expression((Node *) make_ands_explicit(plan->fdw_exprs),
+							  context, list_length(es->rtable) > 1, false);
+	ExplainPropertyText("Kafka Pushed Down", text, es);
+}
+
+static void
+explain_ranges(List *boxes, StringInfo out)
+{
+	ListCell   *lc;
+
+	if (boxes == NIL)
+		appendStringInfoString(out, "none");
+	foreach(lc, boxes)
+	{
+		KafkaBox   *box = lfirst(lc);
+
+		if (foreach_current_index(lc) > 0)
+			appendStringInfoString(out, "; ");
+		if (foreach_current_index(lc) == 10)
+		{
+			appendStringInfo(out, "%d more",
+							 list_length(boxes) - foreach_current_index(lc));
+			break;
+		}
+		explain_bounds(out, "partition", box->min_partition,
+					   box->max_partition);
+		appendStringInfoString(out, ", ");
+		explain_bounds(out, "offset", box->min_offset, box->max_offset);
+	}
+}
+
+static void
+explain_bounds(StringInfo out, const char *what, int64 min, int64 max)
+{
+	if (min == PG_INT64_MIN && max == PG_INT64_MAX)
+		appendStringInfo(out, "all %ss", what);
+	else if (min == max)
+		appendStringInfo(out, "%s " INT64_FORMAT, what, min);
+	else if (max == PG_INT64_MAX)
+		appendStringInfo(out, "%s >= " INT64_FORMAT, what, min);
+	else if (min == PG_INT64_MIN)
+		appendStringInfo(out, "%s <= " INT64_FORMAT, what, max);
+	else
+		appendStringInfo(out, "%s " INT64_FORMAT " to " INT64_FORMAT, what,
+						 min, max);
+}
