@@ -85,7 +85,7 @@ sub new
 	_need_admin();
 	if (-e $self->{dir})
 	{
-		eval { $self->kill };    # left over by an earlier run
+		$self->kill;    # left over by an earlier run
 		remove_tree($self->{dir});
 	}
 	$started{ $self->{dir} } = $$;

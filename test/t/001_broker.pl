@@ -83,6 +83,16 @@ is_deeply([ $broker->watermarks($topic) ],
 $broker->delete_topic($topic);
 ok(!eval { $broker->watermarks($topic); 1 }, 'topic deleted');
 
+# a broker that others use too
+{
+	local $ENV{KAFKA_FDW_TEST_BROKERS} = $broker->bootstrap;
+	my $shared = KafkaBroker->from_env;
+	my @topics = map { $shared->create_topic('shared') } 1 .. 2;
+
+	isnt($topics[0], $topics[1], 'topics of a shared broker are unique');
+	ok(!eval { $shared->stop; 1 }, 'and it cannot be stopped');
+}
+
 # a file, and a codec
 my $file = "$PostgreSQL::Test::Utils::tmp_check/001_broker_lines";
 unlink $file;
