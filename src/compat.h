@@ -16,4 +16,176 @@
 #error "kafka_fdw needs PostgreSQL 15 or later"
 #endif
 
+/*
+ * Memory allocation by type is in minor releases of 2026 only, or in 16.
+ */
+#ifndef palloc_array
+#define palloc_array(type, count) ((type *) palloc(mul_size(sizeof(type), count)))
+#endif
+
+/*
+ * Foreign data wrapper.
+ */
+#include "commands/explain.h"
+#include "executor/executor.h"
+#include "foreign/fdwapi.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "optimizer/pathnode.h"
+#include "utils/acl.h"
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_foreign_server.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
+static inline ForeignPath *
+kafka_compat_foreignscan_path(PlannerInfo *root, RelOptInfo *rel,
+							  double rows, Cost startup_cost, Cost total_cost)
+{
+#if PG_VERSION_NUM >= 180000
+	return create_foreignscan_path(root, rel, NULL, rows, 0, startup_cost,
+								   total_cost, NIL, rel->lateral_relids, NULL,
+								   NIL, NIL);
+#elif PG_VERSION_NUM >= 170000
+	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
+								   total_cost, NIL, rel->lateral_relids, NULL,
+								   NIL, NIL);
+#else
+	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
+								   total_cost, NIL, rel->lateral_relids, NULL,
+								   NIL);
+#endif
+}
+
+/*
+ * The role whose rights a scan or a modification of a relation is checked
+ * with: that of a view's owner, or the current user.
+ */
+static inline Oid
+kafka_compat_scan_user(ForeignScan *plan, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return OidIsValid(plan->checkAsUser) ? plan->checkAsUser : GetUserId();
+#else
+	RangeTblEntry *rte = exec_rt_fetch(plan->scan.scanrelid, estate);
+
+	return OidIsValid(rte->checkAsUser) ? rte->checkAsUser : GetUserId();
+#endif
+}
+
+static inline Oid
+kafka_compat_result_user(ResultRelInfo *rinfo, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecGetResultRelCheckAsUser(rinfo, estate);
+#else
+	RangeTblEntry *rte;
+
+	if (rinfo->ri_RootResultRelInfo != NULL)
+		rinfo = rinfo->ri_RootResultRelInfo;
+	rte = exec_rt_fetch(rinfo->ri_RangeTableIndex, estate);
+	return OidIsValid(rte->checkAsUser) ? rte->checkAsUser : GetUserId();
+#endif
+}
+
+static inline AclResult
+kafka_compat_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ForeignServerRelationId, serverid, roleid, mode);
+#else
+	return pg_foreign_server_aclcheck(serverid, roleid, mode);
+#endif
+}
+
+/*
+ * Formats.
+ */
+#include "mb/pg_wchar.h"
+#include "mb/pg_wchar.h"
+#include "utils/datetime.h"
+#include "utils/jsonfuncs.h"
+
+/*
+ * Prepares a caller's lexer; with need_escapes, lex->strval is palloc'd.
+ */
+static inline void
+kafka_compat_json_lexer(JsonLexContext * lex, const char *json, int len,
+						bool need_escapes)
+{
+#if PG_VERSION_NUM >= 170000
+	makeJsonLexContextCstringLen(lex, json, len, GetDatabaseEncoding(),
+								 need_escapes);
+#else
+	JsonLexContext *made;
+
+	made = makeJsonLexContextCstringLen(unconstify(char *, json), len,
+										GetDatabaseEncoding(), need_escapes);
+	*lex = *made;
+	pfree(made);
+#endif
+}
+
+static inline void
+kafka_compat_json_error(JsonParseErrorType error, JsonLexContext * lex)
+{
+#if PG_VERSION_NUM >= 160000
+	json_errsave_error(error, lex, NULL);
+#else
+	json_ereport_error(error, lex);
+#endif
+}
+
+static inline void
+kafka_compat_adjust_timestamp(Timestamp *timestamp, int32 typmod)
+{
+#if PG_VERSION_NUM >= 160000
+	AdjustTimestampForTypmod(timestamp, typmod, NULL);
+#else
+	AdjustTimestampForTypmod(timestamp, typmod);
+#endif
+}
+
+/* a column that is computed when it is read (18) */
+static inline bool
+kafka_compat_is_virtual(Form_pg_attribute attribute)
+{
+#if PG_VERSION_NUM >= 180000
+	return attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL;
+#else
+	return false;
+#endif
+}
+
+/*
+ * Ingest.
+ */
+
+/* 17: a worker may run as a role that cannot log in. */
+#if PG_VERSION_NUM >= 170000
+#define KAFKA_WORKER_MAY_BYPASS_LOGIN true
+#else
+#define KAFKA_WORKER_MAY_BYPASS_LOGIN false
+#define BGWORKER_BYPASS_ROLELOGINCHECK 0
+#endif
+
+/* 18: CopyFrom() takes its rows from a CopyFromRoutine. */
+#if PG_VERSION_NUM >= 180000
+#define KAFKA_HAVE_COPY_ROUTINE
+#endif
+
+/* 16: only SET ROLE, not membership as such, lets one act as another. */
+static inline bool
+kafka_compat_can_set_role(Oid member, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return member_can_set_role(member, role);
+#else
+	return is_member_of_role(member, role);
+#endif
+}
+
 #endif							/* KAFKA_COMPAT_H */

@@ -275,7 +275,7 @@ check_list(List *options, int where)
 		char	   *value = defGetString(option);
 
 		if (def == NULL)
-			kafka_option_reject_unknown(option->defname, where);
+			kafka_option_reject_unknown(option->defname);
 		check_place(def, option->defname, where);
 		check_rights(def, value);
 		kafka_option_check_value(def, value);
@@ -320,11 +320,12 @@ check_place(const KafkaOptionDef *def, const char *name, int where)
 static void
 check_rights(const KafkaOptionDef *def, const char *value)
 {
-	bool		gssapi = strncmp(def->name, "sasl.mechanism", 14) == 0 &&
-		pg_strcasecmp(value, "GSSAPI") == 0;
+	bool		gssapi;
 
 	if (superuser())
 		return;
+	gssapi = strncmp(def->name, "sasl.mechanism", 14) == 0 &&
+		pg_strcasecmp(value, "GSSAPI") == 0;
 	if (def->class == CLASS_SUPERUSER || gssapi)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -451,12 +452,12 @@ check_together(List *options, int where)
 	{
 		const char *name = lfirst_node(DefElem, lc)->defname;
 		bool		csv = strcmp(format, "csv") == 0;
-		bool		text = strcmp(format, "text") == 0;
+		bool		copy_text = strcmp(format, "text") == 0;
 
 		if ((strcmp(name, "rows") == 0 && strcmp(format, "json") != 0) ||
 			((strcmp(name, "quote") == 0 || strcmp(name, "escape") == 0) && !csv) ||
 			((strcmp(name, "delimiter") == 0 || strcmp(name, "null") == 0) &&
-			 !csv && !text))
+			 !csv && !copy_text))
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("option \"%s\" cannot be used with format \"%s\"",
@@ -468,7 +469,7 @@ check_together(List *options, int where)
  * Raises an ERROR for an option that nobody knows, with the closest match.
  */
 void
-kafka_option_reject_unknown(const char *name, int where)
+kafka_option_reject_unknown(const char *name)
 {
 	const char *best = NULL;
 	int			best_distance = 5;	/* more is no match */
@@ -479,7 +480,7 @@ kafka_option_reject_unknown(const char *name, int where)
 		const KafkaOptionDef *def = &option_defs[i];
 		int			distance;
 
-		if ((def->where & where) == 0)
+		if (def->class == CLASS_NEVER)
 			continue;
 		distance = varstr_levenshtein_less_equal(name, len, def->name,
 												 strlen(def->name), 1, 1, 1,

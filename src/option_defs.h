@@ -44,7 +44,7 @@ typedef struct KafkaOptionDef
 	int			where;			/* ON_... */
 	int			clients;		/* KAFKA_FOR_..., 0: not a client property */
 	KafkaOptionClass class;
-	KafkaOptionType	type;
+	KafkaOptionType type;
 	int64		min;
 	int64		max;
 	const char *values;
@@ -53,6 +53,6 @@ typedef struct KafkaOptionDef
 extern const KafkaOptionDef *kafka_option_find(const char *name);
 extern void kafka_option_check_value(const KafkaOptionDef *def,
 									 const char *value);
-extern void kafka_option_reject_unknown(const char *name, int where);
+extern void kafka_option_reject_unknown(const char *name);
 
 #endif							/* KAFKA_OPTION_DEFS_H */

@@ -80,6 +80,19 @@ kafka_options_set(KafkaClientOptions *client, const char *name,
 }
 
 /*
+ * kafka_options_default
+ *		Sets a property that any option overrides.
+ */
+void
+kafka_options_default(KafkaClientOptions *client, const char *name,
+					  const char *value)
+{
+	kafka_options_set(client, name, value);
+	client->properties = lcons(llast(client->properties),
+							   list_delete_last(client->properties));
+}
+
+/*
  * kafka_options_is_ours
  *		Says whether a foreign data wrapper is this extension's, whatever its
  *		name.
@@ -196,7 +209,7 @@ take_client(KafkaClientOptions *client, List *options)
 		char	   *value = defGetString(option);
 
 		if (def == NULL || def->class == CLASS_NEVER)
-			kafka_option_reject_unknown(option->defname, ON_SERVER);
+			kafka_option_reject_unknown(option->defname);
 		if (def->clients != 0)
 		{
 			KafkaProperty *property = palloc(sizeof(KafkaProperty));

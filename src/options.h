@@ -102,6 +102,8 @@ extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
 extern bool kafka_options_is_ours(Oid fdwid);
 extern void kafka_options_set(KafkaClientOptions *client, const char *name,
 							  const char *value);
+extern void kafka_options_default(KafkaClientOptions *client, const char *name,
+								  const char *value);
 extern void kafka_options_validate(List *options, Oid catalog);
 extern KafkaClientOptions *kafka_options_client(Oid serverid, Oid userid);
 extern KafkaTableOptions *kafka_options_table(Oid relid, Oid userid);

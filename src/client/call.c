@@ -130,6 +130,36 @@ kafka_call_await_abandoned(void)
 		(void) poll(NULL, 0, 5);
 }
 
+/*
+ * kafka_topic_metadata
+ *		In a call's thread: asks for the metadata of one topic, which the
+ *		caller destroys; it has at least one partition.
+ */
+rd_kafka_resp_err_t
+kafka_topic_metadata(rd_kafka_t *rk, const char *topic,
+					 const struct rd_kafka_metadata **metadata, int timeout)
+{
+	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
+	rd_kafka_resp_err_t err;
+
+	if (rkt == NULL)
+		return rd_kafka_last_error();
+	err = rd_kafka_metadata(rk, 0, rkt, metadata, timeout);
+	rd_kafka_topic_destroy(rkt);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+
+	if ((*metadata)->topic_cnt != 1)
+		err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	else if ((*metadata)->topics[0].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		err = (*metadata)->topics[0].err;
+	else if ((*metadata)->topics[0].partition_cnt == 0)
+		err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(*metadata);
+	return err;
+}
+
 static KafkaCall *
 start_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 		   void *arg)

@@ -37,6 +37,7 @@ static const Setting defaults[] = {
 	{KAFKA_FOR_CONSUMER, "fetch.queue.backoff.ms", "10"},
 	{KAFKA_FOR_CONSUMER, "fetch.error.backoff.ms", "100"},
 	{KAFKA_FOR_PRODUCER, "queue.buffering.max.kbytes", "65536"},
+	{KAFKA_FOR_PRODUCER, "topic.metadata.propagation.max.ms", "2000"},
 };
 
 static const Setting owned[] = {
@@ -68,11 +69,11 @@ static void set_memory(rd_kafka_conf_t *conf,
 rd_kafka_conf_t *
 kafka_config_make(rd_kafka_type_t type, const KafkaClientOptions *options)
 {
-	int			client = type == RD_KAFKA_CONSUMER ?
-		KAFKA_FOR_CONSUMER : KAFKA_FOR_PRODUCER;
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	int			client;
 	ListCell   *lc;
 
+	client = type == RD_KAFKA_CONSUMER ? KAFKA_FOR_CONSUMER : KAFKA_FOR_PRODUCER;
 	if (conf == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),

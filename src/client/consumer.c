@@ -394,33 +394,18 @@ find_partitions(rd_kafka_t *rk, OffsetsCall *call, int timeout)
 {
 	const struct rd_kafka_metadata *metadata;
 	const rd_kafka_metadata_topic_t *topic;
-	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, call->topic, NULL);
 	rd_kafka_resp_err_t err;
 
-	if (rkt == NULL)
-		return rd_kafka_last_error();
-	err = rd_kafka_metadata(rk, 0, rkt, &metadata, timeout);
-	rd_kafka_topic_destroy(rkt);
+	err = kafka_topic_metadata(rk, call->topic, &metadata, timeout);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return err;
 
-	if (metadata->topic_cnt != 1)
-		err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-	else
-	{
-		topic = &metadata->topics[0];
-		err = topic->err;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && topic->partition_cnt == 0)
-			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		{
-			call->low = rd_kafka_topic_partition_list_new(topic->partition_cnt);
-			for (int i = 0; i < topic->partition_cnt; i++)
-				rd_kafka_topic_partition_list_add(call->low, call->topic,
-												  topic->partitions[i].id);
-			call->end = rd_kafka_topic_partition_list_copy(call->low);
-		}
-	}
+	topic = &metadata->topics[0];
+	call->low = rd_kafka_topic_partition_list_new(topic->partition_cnt);
+	for (int i = 0; i < topic->partition_cnt; i++)
+		rd_kafka_topic_partition_list_add(call->low, call->topic,
+										  topic->partitions[i].id);
+	call->end = rd_kafka_topic_partition_list_copy(call->low);
 	rd_kafka_metadata_destroy(metadata);
 	return err;
 }
@@ -644,7 +629,7 @@ raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	rd_kafka_resp_err_t err = raw->err;
 	int32		partition = raw->partition;
 	int64		offset = raw->offset;
-	char	   *text = pstrdup(rd_kafka_message_errstr(raw));
+	char	   *reason = pstrdup(rd_kafka_message_errstr(raw));
 	KafkaPartitionPosition *position = find_position(consumer, partition);
 
 	rd_kafka_message_destroy(raw);
@@ -655,13 +640,13 @@ raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 				 errmsg("offset " INT64_FORMAT " of partition %d of topic \"%s\" is out of range",
 						position != NULL ? position->position : offset,
 						partition, consumer->topic),
-				 errdetail_internal("%s", text),
+				 errdetail_internal("%s", reason),
 				 errhint("The messages have been deleted by retention, or the topic has been recreated.")));
 	ereport(ERROR,
 			(kafka_errcode(err),
 			 errmsg("could not read partition %d of topic \"%s\": %s",
 					partition, consumer->topic, rd_kafka_err2str(err)),
-			 errdetail_internal("%s", text)));
+			 errdetail_internal("%s", reason)));
 }
 
 /*

@@ -253,14 +253,14 @@ static void
 take_log(KafkaHandle *handle, rd_kafka_event_t *event)
 {
 	const char *facility;
-	const char *text;
+	const char *line;
 	int			level;
 
-	if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
+	if (rd_kafka_event_log(event, &facility, &line, &level) != 0)
 		return;
 	ereport(kafka_config_get(handle->options, "debug") != NULL ? LOG : DEBUG1,
 			(errmsg_internal("Kafka client of server \"%s\": %s: %s",
-							 handle->options->server, facility, text)));
+							 handle->options->server, facility, line)));
 }
 
 static void

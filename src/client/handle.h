@@ -74,6 +74,10 @@ extern rd_kafka_resp_err_t kafka_call(KafkaHandle *handle, KafkaCallRun run,
 									  KafkaCallRelease release, void *arg);
 extern void kafka_call_end(KafkaHandle *handle);
 extern void kafka_call_await_abandoned(void);
+extern rd_kafka_resp_err_t kafka_topic_metadata(rd_kafka_t *rk,
+												const char *topic,
+												const struct rd_kafka_metadata **metadata,
+												int timeout);
 
 /* error.c */
 extern int	kafka_errcode(rd_kafka_resp_err_t err);

@@ -17,6 +17,7 @@
 
 #include "client/handle.h"
 #include "client/producer.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 struct KafkaProducer
@@ -38,9 +39,12 @@ struct KafkaProducer
 };
 
 static void close_producer(void *arg);
+static void warn_unflushed(KafkaProducer *producer);
 static void take_reports(void *owner, rd_kafka_event_t *event);
 static void take_report(KafkaProducer *producer, const rd_kafka_message_t *raw);
 static void use_topic(KafkaProducer *producer, const char *topic);
+static void check_topic(KafkaProducer *producer, const char *topic);
+static rd_kafka_resp_err_t run_topic(rd_kafka_t *rk, void *arg, int timeout);
 static rd_kafka_resp_err_t try_send(KafkaProducer *producer,
 									const KafkaMessage *message,
 									KafkaDelivery *delivery);
@@ -91,6 +95,8 @@ close_producer(void *arg)
 
 	if (producer->handle == NULL)
 		return;
+	if (producer->sent > 0)
+		warn_unflushed(producer);
 	rd_kafka_purge(producer->handle->rk,
 				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
 				   RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -98,6 +104,22 @@ close_producer(void *arg)
 		rd_kafka_topic_destroy(producer->rkt);
 	kafka_handle_close(producer->handle);
 	producer->handle = NULL;
+}
+
+/*
+ * Tells what became of messages whose statement has failed before its end.
+ */
+static void
+warn_unflushed(KafkaProducer *producer)
+{
+	kafka_handle_serve(producer->handle);
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg(INT64_FORMAT " messages of the failed statement were delivered to topic \"%s\"",
+					producer->delivered, producer->topic),
+			 errdetail(INT64_FORMAT " more were sent or queued and may have been delivered.",
+					   producer->sent - producer->delivered - producer->failed)));
+	producer->sent = 0;
 }
 
 /*
@@ -211,6 +233,9 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 
 /*
  * Keeps the topic that is sent to, so that it is not looked up every time.
+ *
+ * A new one is asked for first: the client would hold its messages back until
+ * they time out, and say no more than that.
  */
 static void
 use_topic(KafkaProducer *producer, const char *topic)
@@ -229,6 +254,56 @@ use_topic(KafkaProducer *producer, const char *topic)
 				(kafka_errcode(rd_kafka_last_error()),
 				 errmsg("could not send to topic \"%s\": %s", topic,
 						rd_kafka_err2str(rd_kafka_last_error()))));
+	check_topic(producer, topic);
+}
+
+/*
+ * Raises an ERROR when the topic does not exist or nobody answers.
+ */
+static void
+check_topic(KafkaProducer *producer, const char *topic)
+{
+	const char *create = kafka_config_get(producer->handle->options,
+										  "allow.auto.create.topics");
+	char	   *arg = strdup(topic);
+	bool		creates = false;
+	rd_kafka_resp_err_t err;
+
+	if (create != NULL)
+		(void) parse_bool(create, &creates);
+	if (arg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	err = kafka_call(producer->handle, run_topic, free, arg);
+	kafka_call_end(producer->handle);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+		(err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && creates))
+		return;
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("topic \"%s\" does not exist", topic)));
+	ereport(ERROR,
+			(kafka_errcode(err),
+			 errmsg("could not send to topic \"%s\": %s", topic,
+					rd_kafka_err2str(err)),
+			 kafka_error_reason(producer->handle)));
+}
+
+/*
+ * In a thread: asks for the topic.
+ */
+static rd_kafka_resp_err_t
+run_topic(rd_kafka_t *rk, void *arg, int timeout)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err;
+
+	err = kafka_topic_metadata(rk, arg, &metadata, timeout);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
+	return err;
 }
 
 static rd_kafka_resp_err_t

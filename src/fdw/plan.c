@@ -46,11 +46,11 @@ void
 kafkaGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
 					 Oid foreigntableid)
 {
-	Cost		startup = STARTUP_COST * seq_page_cost +
-		baserel->baserestrictcost.startup;
-	Cost		per_tuple = 10 * cpu_tuple_cost +
-		baserel->baserestrictcost.per_tuple;
+	Cost		startup = STARTUP_COST * seq_page_cost;
+	Cost		per_tuple = 10 * cpu_tuple_cost;
 
+	startup += baserel->baserestrictcost.startup;
+	per_tuple += baserel->baserestrictcost.per_tuple;
 	add_path(baserel, (Path *)
 			 kafka_compat_foreignscan_path(root, baserel, baserel->rows,
 										   startup,
@@ -70,8 +70,10 @@ kafkaGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
 
 	table_close(rel, NoLock);
 	foreach(lc, clauses)
+	{
 		if (kafka_quals_pushable(lfirst(lc), baserel->relid, &columns))
 			pushed = lappend(pushed, lfirst(lc));
+	}
 
 	return make_foreignscan(tlist, clauses, baserel->relid, pushed,
 							list_make1(needed_columns(baserel, clauses)),

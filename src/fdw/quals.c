@@ -153,8 +153,10 @@ kafka_quals_need_execution(List *quals)
 	ListCell   *lc;
 
 	foreach(lc, quals)
+	{
 		if (needs_execution(lfirst(lc)))
 			return true;
+	}
 	return false;
 }
 

@@ -165,9 +165,10 @@ kafkaExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	explain_quals(node, es);
 	if (state->started || !kafka_quals_need_execution(state->quals))
 	{
-		List	   *boxes = state->started ? state->boxes :
-			kafka_quals_boxes(state->quals, node->ss.ps.ps_ExprContext);
+		List	   *boxes = state->boxes;
 
+		if (!state->started)
+			boxes = kafka_quals_boxes(state->quals, node->ss.ps.ps_ExprContext);
 		initStringInfo(&ranges);
 		explain_ranges(boxes, &ranges);
 		ExplainPropertyText("Kafka Ranges", ranges.data, es);
@@ -187,6 +188,8 @@ open_scan(ForeignScanState *node, KafkaScanState *state)
 {
 	state->map = kafka_rowmap_create(node->ss.ss_currentRelation,
 									 state->options, state->needed);
+	/* the event of a partition's end comes with an empty response only */
+	kafka_options_default(state->options->client, "fetch.wait.max.ms", "10");
 	state->consumer = kafka_consumer_open(state->options->client);
 	state->noffsets = kafka_consumer_offsets(state->consumer,
 											 state->options->topic,
@@ -315,14 +318,14 @@ explain_quals(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	List	   *context;
-	char	   *text;
+	char	   *sql;
 
 	if (plan->fdw_exprs == NIL)
 		return;
 	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, NIL);
-	text = deparse_expression((Node *) make_ands_explicit(plan->fdw_exprs),
-							  context, list_length(es->rtable) > 1, false);
-	ExplainPropertyText("Kafka Pushed Down", text, es);
+	sql = deparse_expression((Node *) make_ands_explicit(plan->fdw_exprs),
+							 context, list_length(es->rtable) > 1, false);
+	ExplainPropertyText("Kafka Pushed Down", sql, es);
 }
 
 static void

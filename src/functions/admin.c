@@ -160,25 +160,25 @@ topic_config(Jsonb *config)
 
 	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
 	{
-		char	   *text;
+		char	   *setting;
 
 		if (token == WJB_KEY)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
 		if (token != WJB_VALUE)
 			continue;
 		if (value.type == jbvString)
-			text = pnstrdup(value.val.string.val, value.val.string.len);
+			setting = pnstrdup(value.val.string.val, value.val.string.len);
 		else if (value.type == jbvNumeric)
-			text = DatumGetCString(DirectFunctionCall1(numeric_out,
-													   NumericGetDatum(value.val.numeric)));
+			setting = DatumGetCString(DirectFunctionCall1(numeric_out,
+														  NumericGetDatum(value.val.numeric)));
 		else if (value.type == jbvBool)
-			text = value.val.boolean ? "true" : "false";
+			setting = value.val.boolean ? "true" : "false";
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("topic configuration \"%s\" must be a string, a number or a boolean",
 							key)));
-		list = lappend(list, makeDefElem(key, (Node *) makeString(text), -1));
+		list = lappend(list, makeDefElem(key, (Node *) makeString(setting), -1));
 	}
 	return list;
 }

@@ -9,6 +9,7 @@
 
 #include "client/producer.h"
 #include "fmgr.h"
+#include "format/format.h"
 #include "funcapi.h"
 #include "functions/server.h"
 #include "mb/pg_wchar.h"
@@ -23,9 +24,6 @@ PG_FUNCTION_INFO_V1(kafka_produce_now);
 
 static void set_text(const text *value, const char **data, size_t *len);
 static int64 timestamp_ms(TimestampTz timestamp);
-static void set_headers(KafkaMessage *message, Jsonb *headers);
-static void add_header(KafkaMessage *message, const char *name,
-					   const JsonbValue *value);
 
 /*
  * kafka.produce_now(server text, topic text, value text, key text,
@@ -60,7 +58,13 @@ kafka_produce_now(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3))
 		set_text(PG_GETARG_TEXT_PP(3), &message.key, &message.key_len);
 	if (!PG_ARGISNULL(4))
-		set_headers(&message, PG_GETARG_JSONB_P(4));
+	{
+		KafkaHeader *headers;
+
+		message.nheaders = kafka_headers_from_jsonb(PG_GETARG_JSONB_P(4),
+													&headers);
+		message.headers = headers;
+	}
 	message.partition = KAFKA_PARTITION_ANY;
 	if (!PG_ARGISNULL(5))
 		message.partition = PG_GETARG_INT32(5);
@@ -90,13 +94,13 @@ kafka_produce_now(PG_FUNCTION_ARGS)
 static void
 set_text(const text *value, const char **data, size_t *len)
 {
-	char	   *text = VARDATA_ANY(value);
-	int			text_len = VARSIZE_ANY_EXHDR(value);
+	char	   *bytes = VARDATA_ANY(value);
+	int			size = VARSIZE_ANY_EXHDR(value);
 
-	*data = (char *) pg_do_encoding_conversion((unsigned char *) text,
-											   text_len,
+	*data = (char *) pg_do_encoding_conversion((unsigned char *) bytes,
+											   size,
 											   GetDatabaseEncoding(), PG_UTF8);
-	*len = *data == text ? text_len : strlen(*data);
+	*len = *data == bytes ? size : strlen(*data);
 }
 
 /*
@@ -117,56 +121,4 @@ timestamp_ms(TimestampTz timestamp)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp of a message must not be before 1970")));
 	return ms;
-}
-
-/*
- * Sets the headers from a JSON object; a string is the value's text, null a
- * null value, and an array gives one header an element.
- */
-static void
-set_headers(KafkaMessage *message, Jsonb *headers)
-{
-	JsonbIterator *it = JsonbIteratorInit(&headers->root);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	char	   *name = NULL;
-
-	if (!JB_ROOT_IS_OBJECT(headers))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("headers must be a JSON object")));
-
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE || token == WJB_ELEM)
-			add_header(message, name, &value);
-	}
-}
-
-static void
-add_header(KafkaMessage *message, const char *name, const JsonbValue *value)
-{
-	int			n = message->nheaders++;
-	KafkaHeader *headers;
-
-	if (value->type != jbvString && value->type != jbvNull)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("value of header \"%s\" must be a string, null, or an array of these",
-						name)));
-	headers = message->headers == NULL ?
-		palloc(sizeof(KafkaHeader)) :
-		repalloc(unconstify(KafkaHeader *, message->headers),
-				 sizeof(KafkaHeader) * (n + 1));
-	message->headers = headers;
-
-	headers[n].name = pg_server_to_any(name, strlen(name), PG_UTF8);
-	headers[n].value = NULL;
-	headers[n].value_len = 0;
-	if (value->type == jbvString)
-		set_text(cstring_to_text_with_len(value->val.string.val,
-										  value->val.string.len),
-				 &headers[n].value, &headers[n].value_len);
 }
