@@ -13,6 +13,8 @@
  *	  Errors raised while a message is decoded carry topic, partition, offset
  *	  and, where it is known, the column in their context.
  *
+ *	  Bytes of a message are UTF-8; "text" below is in the server's encoding.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef KAFKA_FORMAT_H
@@ -24,8 +26,24 @@
 #include "message.h"
 #include "nodes/bitmapset.h"
 #include "options.h"
+#include "utils/jsonb.h"
 
 struct KafkaFormat;
+
+/* How text becomes a Datum: the first always works, the others are faster. */
+typedef enum KafkaConversion
+{
+	KAFKA_CONVERT_INPUT,		/* the type's input function */
+	KAFKA_CONVERT_EPOCH,		/* a number since 1970 to a timestamp */
+	KAFKA_CONVERT_TEXT,
+	KAFKA_CONVERT_BOOL,
+	KAFKA_CONVERT_INT2,
+	KAFKA_CONVERT_INT4,
+	KAFKA_CONVERT_INT8,
+	KAFKA_CONVERT_FLOAT8,
+	KAFKA_CONVERT_TIMESTAMP,
+	KAFKA_CONVERT_TIMESTAMPTZ
+} KafkaConversion;
 
 /* One live column of the foreign table. */
 typedef struct KafkaColumn
@@ -34,14 +52,18 @@ typedef struct KafkaColumn
 	const char *name;
 	Oid			type;
 	int32		typmod;
+	Oid			base;			/* type, or what it is a domain over */
 	bool		not_null;		/* declared NOT NULL: a NULL is an error */
 	bool		needed;			/* decode: the caller wants the value */
 	KafkaColumnOptions *options;
 
 	/* looked up by kafka_rowmap_create */
+	KafkaConversion conversion;
 	FmgrInfo	input;			/* text to Datum */
 	Oid			ioparam;
 	FmgrInfo	output;			/* Datum to text */
+	void	   *domain;			/* cache of domain_check() */
+	void	   *headers;		/* cache of headers.c */
 } KafkaColumn;
 
 typedef struct KafkaRowMap
@@ -49,6 +71,7 @@ typedef struct KafkaRowMap
 	/* for the life of the map */
 	const KafkaTableOptions *options;
 	const struct KafkaFormat *format;
+	const char *relname;		/* of the foreign table, for messages */
 	void	   *state;			/* the format's own, from begin() */
 	int			natts;			/* length of values[] and nulls[] */
 	KafkaColumn *columns;		/* live columns in table order */
@@ -57,9 +80,11 @@ typedef struct KafkaRowMap
 	int			npayload;
 	KafkaColumn **metadata;		/* the others */
 	int			nmetadata;
-	bool		needs_payload;	/* a needed payload column, a NOT NULL one, or
-								 * rows: the value must be decoded */
+	bool		needs_payload;	/* the value must be decoded: a payload column
+								 * is needed, or rows are to be counted */
 	bool		needs_headers;	/* a needed headers column */
+	MemoryContext owner;		/* where the map is */
+	StringInfoData scratch;		/* a NUL-terminated field */
 
 	/* the message under decode */
 	const KafkaMessage *message;
@@ -74,22 +99,28 @@ typedef struct KafkaRowMap
  * message beyond the next start.
  *
  * check	raises an error where the options or the columns do not fit the
- *			format; called by begin and when the table is defined
- * begin	makes the format's state in the current memory context
- * start	takes a new message (its value is not NULL); rows are counted, or
- *			parsed, into map->context
+ *			format
+ * begin	makes the format's state in the current memory context, which
+ *			lives as long as the map
+ * start	takes a new message (its value is not NULL); current memory context
+ *			is map->context
  * next		fills values[] and nulls[] of the needed payload columns with the
  *			message's next row, in the current memory context; false when the
- *			message has no more rows
- * encode	appends the payload columns of a row to out
+ *			message has no more rows.  nulls[] comes all true.
+ * writable	raises an error where rows cannot become messages; NULL where they
+ *			always can
+ * encode	appends the payload columns of a row to out, as the message's bytes
  */
 typedef struct KafkaFormat
 {
 	const char *name;
+	bool		many_rows;		/* a message may hold several rows even
+								 * without the option rows */
 	void		(*check) (const KafkaRowMap *map);
 	void	   *(*begin) (KafkaRowMap *map);
 	void		(*start) (KafkaRowMap *map, const KafkaMessage *message);
 	bool		(*next) (KafkaRowMap *map, Datum *values, bool *nulls);
+	void		(*writable) (KafkaRowMap *map);
 	void		(*encode) (KafkaRowMap *map, const Datum *values,
 						   const bool *nulls, StringInfo out);
 } KafkaFormat;
@@ -99,19 +130,45 @@ extern const KafkaFormat kafka_format_csv;
 extern const KafkaFormat kafka_format_text;
 extern const KafkaFormat kafka_format_raw;
 
-/* rowmap.c */
+/*
+ * rowmap.c
+ *
+ * needed holds attribute numbers less FirstLowInvalidHeapAttributeNumber; 0
+ * there means all columns, and so does a NULL set.  Who needs no column at
+ * all gives a set of one system column.
+ */
 extern KafkaRowMap *kafka_rowmap_create(Relation rel,
 										const KafkaTableOptions *options,
 										const Bitmapset *needed);
 extern void kafka_rowmap_start(KafkaRowMap *map, const KafkaMessage *message);
 extern bool kafka_rowmap_next(KafkaRowMap *map, Datum *values, bool *nulls);
+extern void kafka_rowmap_check_writable(KafkaRowMap *map);
 extern void kafka_rowmap_encode(KafkaRowMap *map, const Datum *values,
 								const bool *nulls, KafkaMessage *message);
 
-/* for formats */
+/* column.c: for the row map and the formats */
+extern void kafka_column_lookup(KafkaColumn *column);
 extern Datum kafka_column_from_text(KafkaRowMap *map, KafkaColumn *column,
-									char *str);
-extern char *kafka_column_to_text(KafkaRowMap *map, KafkaColumn *column,
-								  Datum value);
+									const char *str, int len);
+extern void kafka_column_from_null(KafkaRowMap *map, KafkaColumn *column);
+extern Datum kafka_column_from_bytes(KafkaRowMap *map, KafkaColumn *column,
+									 const char *bytes, size_t len);
+extern Datum kafka_column_check_domain(KafkaRowMap *map, KafkaColumn *column,
+									   Datum value);
+extern char *kafka_column_to_text(KafkaColumn *column, Datum value);
+extern const char *kafka_column_to_bytes(KafkaColumn *column, Datum value,
+										 size_t *len);
+extern const char *kafka_text_from_utf8(const char *bytes, size_t len,
+										int *text_len);
+extern void kafka_text_to_utf8(StringInfo text);
+
+/* headers.c */
+extern void kafka_headers_check_type(const KafkaColumn *column);
+extern Datum kafka_headers_from_message(KafkaRowMap *map, KafkaColumn *column,
+										const KafkaMessage *message);
+extern void kafka_headers_to_message(KafkaColumn *column, Datum value,
+									 KafkaMessage *message);
+extern Datum kafka_headers_to_jsonb(const KafkaHeader *headers, int nheaders);
+extern int	kafka_headers_from_jsonb(Jsonb *jsonb, KafkaHeader **headers);
 
 #endif							/* KAFKA_FORMAT_H */
