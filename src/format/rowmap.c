@@ -1,0 +1,655 @@
+/*-------------------------------------------------------------------------
+ *
+ * rowmap.c
+ *	  Messages to rows of a foreign table, and rows to messages.
+ *
+ * NOTES
+ *	  The row map knows the table's columns and fills those that come from the
+ *	  message's metadata; the format of the table's options does the rest.
+ *
+ *	  A message without a value (a tombstone) is one row whose payload columns
+ *	  are NULL, and no row where the option rows says that rows are elements
+ *	  of the value.  A row whose payload columns are all NULL is written as a
+ *	  tombstone.
+ *
+ *	  What nobody needs is not decoded: where neither a payload column is
+ *	  needed nor rows have to be counted, the value is not looked at.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "compat.h"
+#include "format/format.h"
+#include "format/parse.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* creation */
+static const KafkaFormat *find_format(const char *name);
+static void add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att,
+					   bool needed);
+static bool is_needed(AttrNumber attnum, const Bitmapset *needed);
+static void check_column(const KafkaColumn *column);
+static bool is_type_allowed(const KafkaColumn *column);
+static bool is_text_type(Oid type);
+
+/* decoding */
+static bool next_row(KafkaRowMap *map, Datum *values, bool *nulls);
+static bool next_payload(KafkaRowMap *map, Datum *values, bool *nulls);
+static bool next_tombstone(KafkaRowMap *map);
+static bool metadata_value(KafkaRowMap *map, KafkaColumn *column,
+						   Datum *value);
+static bool timestamp_value(const KafkaMessage *message, int32 typmod,
+							Datum *value);
+static Datum integer_value(const KafkaColumn *column, int64 number);
+static void finish_nulls(KafkaRowMap *map, const bool *nulls);
+static void message_error_callback(void *arg);
+
+/* encoding */
+static void encode_metadata(KafkaRowMap *map, KafkaColumn *column,
+							Datum value, KafkaMessage *message);
+static void encode_topic(KafkaRowMap *map, KafkaColumn *column, Datum value);
+static int32 encode_partition(const KafkaColumn *column, Datum value);
+static int64 encode_timestamp(const KafkaColumn *column, Datum value);
+static void encode_payload(KafkaRowMap *map, const Datum *values,
+						   const bool *nulls, KafkaMessage *message);
+static int	begin_portable_output(void);
+
+static const KafkaFormat *const formats[] = {
+	&kafka_format_json,
+	&kafka_format_csv,
+	&kafka_format_text,
+	&kafka_format_raw
+};
+
+/*
+ * Makes the row map of a foreign table in the current memory context.
+ *
+ * Raises an error where columns and options do not fit each other.
+ */
+KafkaRowMap *
+kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
+					const Bitmapset *needed)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	KafkaRowMap *map = palloc0(sizeof(KafkaRowMap));
+
+	map->options = options;
+	map->format = find_format(options->format);
+	map->relname = pstrdup(RelationGetRelationName(rel));
+	map->natts = desc->natts;
+	map->columns = palloc0(desc->natts * sizeof(KafkaColumn));
+	map->payload = palloc_array(KafkaColumn *, desc->natts);
+	map->metadata = palloc_array(KafkaColumn *, desc->natts);
+	map->needs_payload = options->rows != NULL || map->format->many_rows;
+	map->owner = CurrentMemoryContext;
+	map->context = AllocSetContextCreate(CurrentMemoryContext,
+										 "kafka message",
+										 ALLOCSET_DEFAULT_SIZES);
+	initStringInfo(&map->scratch);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && !kafka_compat_is_virtual(att))
+			add_column(map, RelationGetRelid(rel), att,
+					   is_needed(att->attnum, needed));
+	}
+	map->format->check(map);
+	map->state = map->format->begin(map);
+	return map;
+}
+
+/*
+ * Returns the format of that name.
+ */
+static const KafkaFormat *
+find_format(const char *name)
+{
+	for (int i = 0; i < lengthof(formats); i++)
+		if (strcmp(formats[i]->name, name) == 0)
+			return formats[i];
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("format \"%s\" does not exist", name)));
+}
+
+/*
+ * Adds one live column of the table.
+ */
+static void
+add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att, bool needed)
+{
+	KafkaColumn *column = &map->columns[map->ncolumns++];
+
+	column->index = att->attnum - 1;
+	column->name = pstrdup(NameStr(att->attname));
+	column->type = att->atttypid;
+	column->typmod = att->atttypmod;
+	column->not_null = att->attnotnull;
+	column->needed = needed;
+	column->options = kafka_options_column(relid, att->attnum, column->name);
+	kafka_column_lookup(column);
+	check_column(column);
+
+	if (column->options->source == KAFKA_COLUMN_PAYLOAD)
+	{
+		map->payload[map->npayload++] = column;
+		map->needs_payload |= needed;
+	}
+	else
+	{
+		map->metadata[map->nmetadata++] = column;
+		if (column->options->source == KAFKA_COLUMN_HEADERS)
+			map->needs_headers |= needed;
+	}
+}
+
+/*
+ * Tells whether the caller of kafka_rowmap_create() wants a column.
+ */
+static bool
+is_needed(AttrNumber attnum, const Bitmapset *needed)
+{
+	return needed == NULL ||
+		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, needed) ||
+		bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, needed);
+}
+
+/*
+ * Raises an error where a column's type does not fit what it is to hold.
+ */
+static void
+check_column(const KafkaColumn *column)
+{
+	KafkaColumnSource source = column->options->source;
+
+	if (source == KAFKA_COLUMN_HEADERS)
+		kafka_headers_check_type(column);
+	else if (!is_type_allowed(column))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				 errmsg("column \"%s\" cannot hold a message's %s as type %s",
+						column->name, kafka_column_source_name(source),
+						format_type_with_typemod(column->type,
+												 column->typmod))));
+	if (column->options->epoch != KAFKA_EPOCH_NONE &&
+		(source != KAFKA_COLUMN_PAYLOAD ||
+		 (column->base != TIMESTAMPTZOID && column->base != TIMESTAMPOID)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
+				 errmsg("column \"%s\" cannot have the option \"epoch\"",
+						column->name),
+				 errdetail("The option is for timestamps from the message's value.")));
+}
+
+/*
+ * Tells whether a column has a type for its source, headers apart.
+ */
+static bool
+is_type_allowed(const KafkaColumn *column)
+{
+	Oid			base = column->base;
+
+	switch (column->options->source)
+	{
+		case KAFKA_COLUMN_TOPIC:
+			return is_text_type(base);
+		case KAFKA_COLUMN_PARTITION:
+			return base == INT4OID || base == INT2OID || base == INT8OID;
+		case KAFKA_COLUMN_OFFSET:
+			return base == INT8OID;
+		case KAFKA_COLUMN_TIMESTAMP:
+			return base == TIMESTAMPTZOID;
+		case KAFKA_COLUMN_KEY:
+		case KAFKA_COLUMN_VALUE:
+			return is_text_type(base) || base == BYTEAOID ||
+				base == JSONOID || base == JSONBOID;
+		default:
+			return true;
+	}
+}
+
+/*
+ * Tells whether a type is of the string category.
+ */
+static bool
+is_text_type(Oid type)
+{
+	char		category;
+	bool		preferred;
+
+	get_type_category_preferred(type, &category, &preferred);
+	return category == TYPCATEGORY_STRING;
+}
+
+/*
+ * Takes a message, which must stay valid until its last row is decoded.
+ */
+void
+kafka_rowmap_start(KafkaRowMap *map, const KafkaMessage *message)
+{
+	ErrorContextCallback callback;
+	MemoryContext old;
+
+	MemoryContextReset(map->context);
+	map->message = message;
+	map->column = NULL;
+	map->row = 0;
+	if (!map->needs_payload || message->value == NULL)
+		return;
+
+	callback.callback = message_error_callback;
+	callback.arg = map;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	old = MemoryContextSwitchTo(map->context);
+	map->format->start(map, message);
+	MemoryContextSwitchTo(old);
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Fills values[] and nulls[] with the message's next row; false when it has
+ * no more.
+ *
+ * Columns that are not needed are NULL.  Values are in the current memory
+ * context.
+ */
+bool
+kafka_rowmap_next(KafkaRowMap *map, Datum *values, bool *nulls)
+{
+	ErrorContextCallback callback;
+	bool		found;
+
+	callback.callback = message_error_callback;
+	callback.arg = map;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	map->column = NULL;
+	found = next_row(map, values, nulls);
+	error_context_stack = callback.previous;
+	return found;
+}
+
+/*
+ * Does the work of kafka_rowmap_next().
+ */
+static bool
+next_row(KafkaRowMap *map, Datum *values, bool *nulls)
+{
+	memset(nulls, true, map->natts);
+	if (!next_payload(map, values, nulls))
+		return false;
+	for (int i = 0; i < map->nmetadata; i++)
+	{
+		KafkaColumn *column = map->metadata[i];
+
+		if (column->needed)
+			nulls[column->index] =
+				!metadata_value(map, column, &values[column->index]);
+	}
+	finish_nulls(map, nulls);
+	map->row++;
+	return true;
+}
+
+/*
+ * Decodes the payload columns of the next row.
+ */
+static bool
+next_payload(KafkaRowMap *map, Datum *values, bool *nulls)
+{
+	if (!map->needs_payload)
+		return map->row == 0;
+	if (map->message->value == NULL)
+		return next_tombstone(map);
+	return map->format->next(map, values, nulls);
+}
+
+/*
+ * Tells whether a message without a value has a row left, whose payload
+ * columns are NULL.
+ */
+static bool
+next_tombstone(KafkaRowMap *map)
+{
+	if (map->options->strict)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("message has no value"),
+				 errdetail("The option \"strict\" does not allow tombstones.")));
+	return map->row == 0 && map->options->rows == NULL;
+}
+
+/*
+ * Finds a metadata column's value; false where it is NULL.
+ */
+static bool
+metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
+{
+	const KafkaMessage *message = map->message;
+
+	switch (column->options->source)
+	{
+		case KAFKA_COLUMN_TOPIC:
+			*value = kafka_column_from_text(map, column, message->topic,
+											strlen(message->topic));
+			return true;
+		case KAFKA_COLUMN_PARTITION:
+			*value = integer_value(column, message->partition);
+			break;
+		case KAFKA_COLUMN_OFFSET:
+			*value = integer_value(column, message->offset);
+			break;
+		case KAFKA_COLUMN_TIMESTAMP:
+			if (!timestamp_value(message, column->typmod, value))
+				return false;
+			break;
+		case KAFKA_COLUMN_KEY:
+			if (message->key == NULL)
+				return false;
+			*value = kafka_column_from_bytes(map, column, message->key,
+											 message->key_len);
+			return true;
+		case KAFKA_COLUMN_VALUE:
+			if (message->value == NULL)
+				return false;
+			*value = kafka_column_from_bytes(map, column, message->value,
+											 message->value_len);
+			return true;
+		case KAFKA_COLUMN_HEADERS:
+			*value = kafka_headers_from_message(map, column, message);
+			return true;
+		default:
+			return false;
+	}
+	kafka_column_check_domain(map, column, *value);
+	return true;
+}
+
+/*
+ * Converts the message's timestamp; false where it has none, or none that
+ * PostgreSQL can hold.
+ */
+static bool
+timestamp_value(const KafkaMessage *message, int32 typmod, Datum *value)
+{
+	const int64 epoch = KAFKA_EPOCH_SECONDS * 1000;
+	int64		timestamp = message->timestamp;
+	TimestampTz result;
+
+	if (timestamp == KAFKA_TIMESTAMP_UNKNOWN ||
+		timestamp < MIN_TIMESTAMP / 1000 + epoch ||
+		timestamp >= END_TIMESTAMP / 1000 + epoch)
+		return false;
+	result = (timestamp - epoch) * 1000;
+	kafka_compat_adjust_timestamp(&result, typmod);
+	*value = TimestampTzGetDatum(result);
+	return true;
+}
+
+/*
+ * Converts a number to the column's integer type.
+ */
+static Datum
+integer_value(const KafkaColumn *column, int64 number)
+{
+	switch (column->base)
+	{
+		case INT8OID:
+			return Int64GetDatum(number);
+		case INT4OID:
+			return Int32GetDatum((int32) number);
+		default:
+			if (number > PG_INT16_MAX)
+				ereport(ERROR,
+						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						 errmsg("value \"%lld\" is out of range for type %s",
+								(long long) number, "smallint")));
+			return Int16GetDatum((int16) number);
+	}
+}
+
+/*
+ * Raises an error where a needed column is NULL and must not be.
+ */
+static void
+finish_nulls(KafkaRowMap *map, const bool *nulls)
+{
+	for (int i = 0; i < map->ncolumns; i++)
+	{
+		KafkaColumn *column = &map->columns[i];
+
+		if (!nulls[column->index] || !column->needed)
+			continue;
+		kafka_column_from_null(map, column);
+		if (column->not_null)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+							column->name, map->relname)));
+	}
+}
+
+/*
+ * Adds the message, and the column under conversion, to an error.
+ */
+static void
+message_error_callback(void *arg)
+{
+	const KafkaRowMap *map = arg;
+	const KafkaMessage *message = map->message;
+
+	if (map->column == NULL)
+		errcontext("topic \"%s\", partition %d, offset %lld",
+				   message->topic, message->partition,
+				   (long long) message->offset);
+	else
+		errcontext("topic \"%s\", partition %d, offset %lld, column \"%s\"",
+				   message->topic, message->partition,
+				   (long long) message->offset, map->column->name);
+}
+
+/*
+ * Raises an error where the table's rows cannot become messages.
+ */
+void
+kafka_rowmap_check_writable(KafkaRowMap *map)
+{
+	if (map->options->rows != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to foreign table \"%s\"", map->relname),
+				 errdetail("Its option \"rows\" makes several rows of one message, so that a row by itself is no message.")));
+	if (map->format->writable != NULL)
+		map->format->writable(map);
+}
+
+/*
+ * Makes the message of a row, given in full.
+ *
+ * Its bytes are palloc'd in the current memory context.
+ */
+void
+kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
+					KafkaMessage *message)
+{
+	int			nestlevel = begin_portable_output();
+
+	memset(message, 0, sizeof(KafkaMessage));
+	message->topic = map->options->topic;
+	message->partition = KAFKA_PARTITION_ANY;
+	message->offset = KAFKA_OFFSET_UNKNOWN;
+	message->timestamp = KAFKA_TIMESTAMP_UNKNOWN;
+	message->leader_epoch = -1;
+
+	for (int i = 0; i < map->nmetadata; i++)
+	{
+		KafkaColumn *column = map->metadata[i];
+
+		if (!nulls[column->index])
+			encode_metadata(map, column, values[column->index], message);
+	}
+	encode_payload(map, values, nulls, message);
+	if (nestlevel > 0)
+		AtEOXact_GUC(true, nestlevel);
+}
+
+/*
+ * Makes sure that what output functions print is read back as the same value
+ * under any settings; returns the level for AtEOXact_GUC(), or 0.
+ *
+ * The settings are those of postgres_fdw; where they hold already, nothing is
+ * changed.
+ */
+static int
+begin_portable_output(void)
+{
+	int			nestlevel;
+
+	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
+		extra_float_digits >= 1)
+		return 0;
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+/*
+ * Puts a metadata column's value into the message.
+ */
+static void
+encode_metadata(KafkaRowMap *map, KafkaColumn *column, Datum value,
+				KafkaMessage *message)
+{
+	switch (column->options->source)
+	{
+		case KAFKA_COLUMN_TOPIC:
+			encode_topic(map, column, value);
+			break;
+		case KAFKA_COLUMN_PARTITION:
+			message->partition = encode_partition(column, value);
+			break;
+		case KAFKA_COLUMN_TIMESTAMP:
+			message->timestamp = encode_timestamp(column, value);
+			break;
+		case KAFKA_COLUMN_KEY:
+			message->key = kafka_column_to_bytes(column, value,
+												 &message->key_len);
+			break;
+		case KAFKA_COLUMN_VALUE:
+			message->value = kafka_column_to_bytes(column, value,
+												   &message->value_len);
+			break;
+		case KAFKA_COLUMN_HEADERS:
+			kafka_headers_to_message(column, value, message);
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * Raises an error where a row names another topic than the table's.
+ */
+static void
+encode_topic(KafkaRowMap *map, KafkaColumn *column, Datum value)
+{
+	const char *topic = kafka_column_to_text(column, value);
+
+	if (map->options->topic == NULL ||
+		strcmp(topic, map->options->topic) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot write to topic \"%s\" through foreign table \"%s\"",
+						topic, map->relname)));
+}
+
+/*
+ * Returns the partition that a row asks for.
+ */
+static int32
+encode_partition(const KafkaColumn *column, Datum value)
+{
+	int64		partition;
+
+	if (column->base == INT8OID)
+		partition = DatumGetInt64(value);
+	else if (column->base == INT4OID)
+		partition = DatumGetInt32(value);
+	else
+		partition = DatumGetInt16(value);
+	if (partition < 0 || partition > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("partition %lld in column \"%s\" is out of range",
+						(long long) partition, column->name)));
+	return (int32) partition;
+}
+
+/*
+ * Returns a row's timestamp in milliseconds since 1970.
+ */
+static int64
+encode_timestamp(const KafkaColumn *column, Datum value)
+{
+	TimestampTz timestamp = DatumGetTimestampTz(value);
+
+	if (TIMESTAMP_NOT_FINITE(timestamp) ||
+		timestamp < -KAFKA_EPOCH_SECONDS * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp in column \"%s\" is out of range for a message",
+						column->name),
+				 errdetail("A message's timestamp is finite and not before 1970.")));
+
+	/* floor, since C's division rounds towards zero */
+	return (timestamp - (timestamp < 0 ? 999 : 0)) / 1000 +
+		KAFKA_EPOCH_SECONDS * 1000;
+}
+
+/*
+ * Encodes the payload columns, unless a column has given the value as it is.
+ *
+ * No payload at all is a tombstone.
+ */
+static void
+encode_payload(KafkaRowMap *map, const Datum *values, const bool *nulls,
+			   KafkaMessage *message)
+{
+	StringInfoData out;
+	int			i;
+
+	for (i = 0; i < map->npayload; i++)
+		if (!nulls[map->payload[i]->index])
+			break;
+	if (i == map->npayload)
+		return;
+	if (message->value != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cannot write both a message's value and column \"%s\"",
+						map->payload[i]->name),
+				 errdetail("Columns other than metadata are encoded into the value.")));
+
+	initStringInfo(&out);
+	map->format->encode(map, values, nulls, &out);
+	message->value = out.data;
+	message->value_len = out.len;
+}
