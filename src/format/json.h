@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.h
+ *	  What the files of the JSON format share: paths, and the tree that they
+ *	  make.
+ *
+ * NOTES
+ *	  A tree has a node for each step of a path, so that the columns that
+ *	  begin with the same steps find them together.  The decoder walks down
+ *	  the tree as it walks down the message; the encoder writes the tree.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_JSON_H
+#define KAFKA_JSON_H
+
+#include "format/format.h"
+
+/* A key of an object, or a subscript of an array. */
+typedef struct KafkaJsonStep
+{
+	char	   *key;			/* NULL for a subscript */
+	int			key_len;
+	int			subscript;		/* from 0 */
+} KafkaJsonStep;
+
+typedef struct KafkaJsonPath
+{
+	bool		absolute;		/* began with $ */
+	KafkaJsonStep *steps;
+	int			nsteps;
+} KafkaJsonPath;
+
+typedef struct KafkaJsonNode
+{
+	/* for the life of the map */
+	KafkaJsonStep step;			/* that leads here from the parent */
+	struct KafkaJsonNode **keys;	/* children by key, in order of creation */
+	int			nkeys;
+	struct KafkaJsonNode **subscripts;	/* children by subscript */
+	int			nsubscripts;
+	int		   *slots;			/* the caller's numbers of what ends here */
+	int			nslots;
+	bool		is_rows;		/* the array whose elements are rows */
+
+	/* the message under decode */
+	uint64		seen;			/* the last object that had this key */
+	int			expected;		/* child whose key is probably the next */
+} KafkaJsonNode;
+
+/* json_path.c */
+extern void kafka_json_path_parse(const char *str, KafkaJsonPath *path);
+extern void kafka_json_path_of_column(const KafkaColumn *column,
+									  KafkaJsonPath *path);
+extern KafkaJsonNode *kafka_json_node_create(void);
+extern KafkaJsonNode *kafka_json_node_add(KafkaJsonNode *root,
+										  const KafkaJsonPath *path);
+extern void kafka_json_node_add_slot(KafkaJsonNode *node, int slot);
+
+/* json_encode.c */
+typedef struct KafkaJsonEncoder KafkaJsonEncoder;
+
+extern KafkaJsonEncoder *kafka_json_encoder_create(KafkaRowMap *map);
+extern void kafka_json_encode(KafkaJsonEncoder *encoder, KafkaRowMap *map,
+							  const Datum *values, const bool *nulls,
+							  StringInfo out);
+
+#endif							/* KAFKA_JSON_H */
