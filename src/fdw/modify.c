@@ -35,6 +35,7 @@ typedef struct KafkaModifyState
 	MemoryContext row;			/* reset for each row */
 } KafkaModifyState;
 
+static bool has_returning(ModifyTableState *mtstate);
 static KafkaModifyState *begin_modify(ResultRelInfo *rinfo, Oid userid,
 									  bool returning);
 static void fill_delivery(KafkaModifyState *state, TupleTableSlot *slot,
@@ -73,8 +74,7 @@ kafkaBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 	Oid			userid = kafka_compat_result_user(rinfo, mtstate->ps.state);
 
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
-		rinfo->ri_FdwState = begin_modify(rinfo, userid,
-										  rinfo->ri_projectReturning != NULL);
+		rinfo->ri_FdwState = begin_modify(rinfo, userid, has_returning(mtstate));
 }
 
 /*
@@ -86,8 +86,7 @@ kafkaBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	Oid			userid = kafka_compat_result_user(rinfo, mtstate->ps.state);
 
-	rinfo->ri_FdwState = begin_modify(rinfo, userid,
-									  rinfo->ri_projectReturning != NULL);
+	rinfo->ri_FdwState = begin_modify(rinfo, userid, has_returning(mtstate));
 }
 
 /*
@@ -135,6 +134,17 @@ void
 kafkaEndForeignInsert(EState *estate, ResultRelInfo *rinfo)
 {
 	end_modify(rinfo);
+}
+
+/*
+ * Says whether the statement returns rows; COPY FROM has no plan.
+ */
+static bool
+has_returning(ModifyTableState *mtstate)
+{
+	ModifyTable *plan = (ModifyTable *) mtstate->ps.plan;
+
+	return plan != NULL && plan->returningLists != NIL;
 }
 
 static KafkaModifyState *

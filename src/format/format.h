@@ -145,6 +145,9 @@ extern bool kafka_rowmap_next(KafkaRowMap *map, Datum *values, bool *nulls);
 extern void kafka_rowmap_check_writable(KafkaRowMap *map);
 extern void kafka_rowmap_encode(KafkaRowMap *map, const Datum *values,
 								const bool *nulls, KafkaMessage *message);
+extern void kafka_rowmap_fill_delivery(KafkaRowMap *map,
+									   const KafkaMessage *message,
+									   Datum *values, bool *nulls);
 
 /* column.c: for the row map and the formats */
 extern void kafka_column_lookup(KafkaColumn *column);

@@ -379,6 +379,27 @@ metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
 }
 
 /*
+ * Fills in where a written row has gone: partition, offset and timestamp.
+ */
+void
+kafka_rowmap_fill_delivery(KafkaRowMap *map, const KafkaMessage *message,
+						   Datum *values, bool *nulls)
+{
+	map->message = message;
+	for (int i = 0; i < map->nmetadata; i++)
+	{
+		KafkaColumn *column = map->metadata[i];
+		KafkaColumnSource source = column->options->source;
+
+		if (source == KAFKA_COLUMN_PARTITION ||
+			source == KAFKA_COLUMN_OFFSET ||
+			source == KAFKA_COLUMN_TIMESTAMP)
+			nulls[column->index] =
+				!metadata_value(map, column, &values[column->index]);
+	}
+}
+
+/*
  * Converts the message's timestamp; false where it has none, or none that
  * PostgreSQL can hold.
  */
