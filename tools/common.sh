@@ -71,3 +71,93 @@ pip_target() {
 	mv -T "$tmp/new" "$target" 2>/dev/null || true
 	rm -rf "$tmp"
 }
+
+# What follows is for scripts that run servers of their own.  They set
+#
+#   work   their work folder, in which everything is
+#   src    $work/src, the copy of the tree
+#   as     the words before a command that runs it as the user of the servers,
+#          in $src; prepare_user sets them
+
+# Keeps settings meant for other servers, and for make, from ours.
+clear_environment() {
+	local name
+
+	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES GNUMAKEFLAGS
+	for name in "${!PG@}"; do # PGHOST, PGDATABASE, ...
+		[[ $name == PG_* ]] || unset "$name"
+	done
+	export LC_ALL=C.UTF-8
+}
+
+# Sets user and as.  A server refuses to run as root: root's are postgres's.
+prepare_user() {
+	as=()
+	user=$(id -un)
+	if [ "$user" = root ]; then
+		user=postgres
+		id -u $user >/dev/null 2>&1 || useradd --system --shell /bin/sh $user
+		as=(setpriv --reuid="$user" --regid="$(id -gn "$user")" --init-groups)
+	fi
+	as+=(env -C "$src" HOME="$work/home" USER="$user" LOGNAME="$user")
+}
+
+list_files() {
+	git -c safe.directory="$root" -C "$root" ls-files -coz --exclude-standard 2>/dev/null ||
+		(cd "$root" && find . -path ./.git -prune -o -type f -print0)
+}
+
+# Copies the tree, with uncommitted files, to $src.
+copy_tree() {
+	list_files | (cd "$root" && xargs -0 sh -c 'for f; do [ -f "$f" ] && printf "%s\0" "$f"; done; :' sh) |
+		tar -C "$root" --null -T - -c | tar -C "$src" -x --no-same-owner
+	if [ "$(id -u)" = 0 ]; then
+		chown -R "$user" "$work"
+	fi
+}
+
+# Sets copy_postgres to the words of a command that copies the PostgreSQL of
+# pg_config $1 into $work/pg.
+#
+# PostgreSQL finds its files relative to its programs, so that a copy is an
+# installation of its own: nothing is installed into the system's, and other
+# runs do not see ours.
+set_copy_postgres() {
+	# shellcheck disable=SC2034 # for who calls it
+	copy_postgres=("${as[@]}" bash -euc '
+		mkdir -p "$(dirname "$0$1")"
+		ln -s "$1" "$0$1"
+		shift
+		for dir; do
+			mkdir -p "$(dirname "$0$dir")"
+			cp -a "$dir" "$0$dir"
+		done' "$work/pg" "$("$1" --includedir)"
+		"$("$1" --bindir)" "$("$1" --pkglibdir)" "$("$1" --sharedir)")
+}
+
+# Stops what still runs in the work folder, also of children that were killed:
+# whoever left a pid file there and has the folder in its command line.
+stop_leftovers() {
+	local pids=() pid file i
+
+	while IFS= read -r file; do
+		pid=$(head -n 1 "$file" 2>/dev/null | grep -x '[0-9][0-9]*') || continue
+		grep -qs "$work" "/proc/$pid/cmdline" || continue
+		case $file in
+		*/postmaster.pid) kill -QUIT "$pid" ;;
+		*) kill -KILL "$pid" ;;
+		esac 2>/dev/null || true
+		pids+=("$pid")
+	done < <(find "$work" \( -name '*.pid' -o -name pid \) -type f 2>/dev/null)
+	for ((i = 0; i < 100; i++)); do
+		kill -0 "${pids[@]}" 2>/dev/null || break
+		sleep 0.05
+	done
+}
+
+# Stops the broker in $work/broker, if there is one.
+stop_broker() {
+	if [ -d "$work/broker" ]; then
+		timeout -k 5 30 "${as[@]}" "$src/tools/broker" stop --dir "$work/broker" >/dev/null 2>&1 </dev/null || true
+	fi
+}
