@@ -105,4 +105,173 @@ GRANT USAGE ON SCHEMA kafka TO PUBLIC;
 -- Subscriptions
 --
 
--- (kafka.subscription, subscription_position and their functions)
+CREATE TABLE kafka.subscription (
+	subscription	pg_catalog.text NOT NULL PRIMARY KEY,
+	id				pg_catalog.int4 NOT NULL GENERATED ALWAYS AS IDENTITY UNIQUE,
+	owner			pg_catalog.regrole NOT NULL,
+	source			pg_catalog.regclass NOT NULL,
+	target			pg_catalog.regclass NOT NULL,
+	topic			pg_catalog.text NOT NULL,
+	enabled			pg_catalog.bool NOT NULL,
+	batch_rows		pg_catalog.int4 NOT NULL,
+	batch_interval	pg_catalog.interval NOT NULL
+);
+COMMENT ON TABLE kafka.subscription IS
+'subscriptions, which keep a table up to date from a Kafka topic; changed by functions such as kafka.create_subscription() only';
+COMMENT ON COLUMN kafka.subscription.subscription IS
+'name';
+COMMENT ON COLUMN kafka.subscription.id IS
+'number that is never used again, not even for a subscription of the same name';
+COMMENT ON COLUMN kafka.subscription.owner IS
+'role whose rights the worker has';
+COMMENT ON COLUMN kafka.subscription.source IS
+'foreign table that says how messages become rows';
+COMMENT ON COLUMN kafka.subscription.target IS
+'table that the rows are inserted into';
+COMMENT ON COLUMN kafka.subscription.topic IS
+'the source''s topic, which the positions belong to';
+COMMENT ON COLUMN kafka.subscription.enabled IS
+'a worker reads the topic; false also after an error that has to be mended';
+COMMENT ON COLUMN kafka.subscription.batch_rows IS
+'messages, or rows if a message has several, after which a transaction is committed';
+COMMENT ON COLUMN kafka.subscription.batch_interval IS
+'time after which a message is committed, even if there are fewer';
+
+CREATE TABLE kafka.subscription_position (
+	subscription	pg_catalog.text NOT NULL
+					REFERENCES kafka.subscription ON UPDATE CASCADE ON DELETE CASCADE,
+	partition		pg_catalog.int4 NOT NULL,
+	next_offset		pg_catalog.int8 NOT NULL,
+	PRIMARY KEY (subscription, partition)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE kafka.subscription_position IS
+'how far the partitions of a subscription''s topic have been read; changes in the transaction that inserts the rows';
+COMMENT ON COLUMN kafka.subscription_position.next_offset IS
+'offset that is read next: rows of all offsets below are in the target';
+
+-- Not readable by all, for an error may quote data.
+CREATE TABLE kafka.subscription_error (
+	subscription	pg_catalog.text NOT NULL PRIMARY KEY
+					REFERENCES kafka.subscription ON UPDATE CASCADE ON DELETE CASCADE,
+	error			pg_catalog.text NOT NULL,
+	raised_at		pg_catalog.timestamptz NOT NULL
+);
+COMMENT ON TABLE kafka.subscription_error IS
+'the error that has stopped a subscription; kafka.stat_subscription shows it to those who may see it';
+
+GRANT SELECT ON kafka.subscription, kafka.subscription_position TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('kafka.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('kafka.subscription_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('kafka.subscription_position', '');
+
+CREATE FUNCTION kafka.create_subscription(
+	subscription pg_catalog.text,
+	source pg_catalog.regclass,
+	target pg_catalog.regclass,
+	start pg_catalog.text DEFAULT 'earliest',
+	batch_rows pg_catalog.int4 DEFAULT 10000,
+	batch_interval pg_catalog.interval DEFAULT '1 s',
+	enabled pg_catalog.bool DEFAULT true)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_create_subscription';
+COMMENT ON FUNCTION kafka.create_subscription(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.bool) IS
+'have a worker insert the rows of a foreign table into a table, each exactly once, as messages arrive; columns are matched by name; start is earliest or latest; rows are committed after batch_rows (1 to 1000000) messages or batch_interval (up to 1 hour); needs SELECT on source, USAGE on its server and INSERT on target; an error if Kafka cannot be reached';
+
+CREATE FUNCTION kafka.drop_subscription(
+	subscription pg_catalog.text,
+	if_exists pg_catalog.bool DEFAULT false)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_drop_subscription';
+COMMENT ON FUNCTION kafka.drop_subscription(pg_catalog.text, pg_catalog.bool) IS
+'drop a subscription with its positions; the target keeps its rows; waits for the batch under way';
+
+CREATE FUNCTION kafka.enable_subscription(subscription pg_catalog.text)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_enable_subscription';
+COMMENT ON FUNCTION kafka.enable_subscription(pg_catalog.text) IS
+'have a disabled or stopped subscription continue at its positions';
+
+CREATE FUNCTION kafka.disable_subscription(subscription pg_catalog.text)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_disable_subscription';
+COMMENT ON FUNCTION kafka.disable_subscription(pg_catalog.text) IS
+'end a subscription''s worker; waits for the batch under way; nothing is written after the transaction has committed';
+
+CREATE FUNCTION kafka.wait_for_subscription(
+	subscription pg_catalog.text,
+	timeout pg_catalog.interval DEFAULT '1 min')
+RETURNS pg_catalog.bool
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_wait_for_subscription';
+COMMENT ON FUNCTION kafka.wait_for_subscription(pg_catalog.text, pg_catalog.interval) IS
+'wait until everything that was in the topic at the time of the call is in the target, and return true; false after timeout (NULL: no limit); an error if the subscription is disabled or stopped, or in a REPEATABLE READ transaction';
+
+CREATE FUNCTION kafka.subscription_stats(
+	OUT id pg_catalog.int4,
+	OUT pid pg_catalog.int4,
+	OUT state pg_catalog.text,
+	OUT partitions pg_catalog.int4,
+	OUT messages pg_catalog.int8,
+	OUT "rows" pg_catalog.int8,
+	OUT bytes pg_catalog.int8,
+	OUT batches pg_catalog.int8,
+	OUT lag_messages pg_catalog.int8,
+	OUT last_message_time pg_catalog.timestamptz,
+	OUT last_commit_time pg_catalog.timestamptz,
+	OUT last_error pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_subscription_stats';
+COMMENT ON FUNCTION kafka.subscription_stats() IS
+'what the workers of this database say of themselves; see kafka.stat_subscription';
+
+CREATE VIEW kafka.stat_subscription AS
+SELECT
+	s.subscription,
+	w.pid,
+	CASE
+		WHEN s.enabled THEN COALESCE(w.state, 'no worker')
+		WHEN e.error IS NOT NULL THEN 'stopped'
+		ELSE 'disabled'
+	END AS state,
+	w.partitions,
+	w.messages,
+	w."rows",
+	w.bytes,
+	w.batches,
+	w.lag_messages,
+	w.last_message_time,
+	w.last_commit_time,
+	COALESCE(w.last_error,
+		CASE
+			WHEN pg_catalog.pg_has_role(s.owner, 'USAGE')
+				OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
+			THEN e.error
+		END) AS last_error
+FROM kafka.subscription AS s
+	LEFT JOIN kafka.subscription_stats() AS w USING (id)
+	LEFT JOIN kafka.subscription_error AS e USING (subscription);
+COMMENT ON VIEW kafka.stat_subscription IS
+'subscriptions and what their workers do; counts begin with the worker''s slot, that is with the server''s start or kafka.enable_subscription()';
+COMMENT ON COLUMN kafka.stat_subscription.state IS
+'starting, waiting for a process, connecting, idle (has applied all there is), reading, applying, waiting for a lock, retrying (after an error, by itself), stopped (by an error that has to be mended), disabled, or no worker';
+COMMENT ON COLUMN kafka.stat_subscription.messages IS
+'messages read and applied';
+COMMENT ON COLUMN kafka.stat_subscription."rows" IS
+'rows inserted';
+COMMENT ON COLUMN kafka.stat_subscription.bytes IS
+'bytes of their keys and values';
+COMMENT ON COLUMN kafka.stat_subscription.batches IS
+'transactions committed with messages';
+COMMENT ON COLUMN kafka.stat_subscription.lag_messages IS
+'offsets between the positions and the ends of the partitions, as far as the worker knows; NULL without a worker';
+COMMENT ON COLUMN kafka.stat_subscription.last_message_time IS
+'newest timestamp of the messages in the last batch';
+COMMENT ON COLUMN kafka.stat_subscription.last_error IS
+'the error that stopped the subscription, or that the worker last ended with; for the owner and members of pg_read_all_stats only';
+
+GRANT SELECT ON kafka.stat_subscription TO PUBLIC;

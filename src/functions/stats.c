@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * stats.c
+ *	  What the workers say of themselves, for kafka.stat_subscription.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "ingest/shmem.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#define STATS_COLUMNS 12
+
+PG_FUNCTION_INFO_V1(kafka_subscription_stats);
+
+static void put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot);
+static void put_time(TimestampTz time, Datum *value, bool *null);
+
+/*
+ * kafka.subscription_stats()
+ *		Returns a row for each subscription of this database that has a
+ *		worker, or is to get one.
+ */
+Datum
+kafka_subscription_stats(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; KafkaShared != NULL && i < KafkaShared->nslots; i++)
+	{
+		KafkaWorkerSlot slot;
+
+		LWLockAcquire(KafkaShared->lock, LW_SHARED);
+		slot = KafkaShared->slots[i];
+		LWLockRelease(KafkaShared->lock);
+		if (slot.in_use && slot.wanted && slot.dbid == MyDatabaseId)
+			put_row(result, &slot);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * Adds a slot's row; errors may quote data, so they are for those who could
+ * see it.
+ */
+static void
+put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot)
+{
+	const KafkaWorkerStats *stats = &slot->stats;
+	Datum		values[STATS_COLUMNS];
+	bool		nulls[STATS_COLUMNS] = {false};
+
+	values[0] = Int32GetDatum(slot->subscription);
+	values[1] = Int32GetDatum(slot->pid);
+	nulls[1] = slot->pid == 0;
+	values[2] = CStringGetTextDatum(kafka_worker_state_name(slot->state));
+	values[3] = Int32GetDatum(stats->partitions);
+	values[4] = Int64GetDatum(stats->messages);
+	values[5] = Int64GetDatum(stats->rows);
+	values[6] = Int64GetDatum(stats->bytes);
+	values[7] = Int64GetDatum(stats->batches);
+	values[8] = Int64GetDatum(stats->lag);
+	nulls[8] = stats->lag < 0 || slot->pid == 0;
+	put_time(stats->last_message, &values[9], &nulls[9]);
+	put_time(stats->last_commit, &values[10], &nulls[10]);
+	values[11] = CStringGetTextDatum(stats->last_error);
+	nulls[11] = stats->last_error[0] == '\0' ||
+		!(has_privs_of_role(GetUserId(), slot->owner) ||
+		  has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_time(TimestampTz time, Datum *value, bool *null)
+{
+	*value = TimestampTzGetDatum(time);
+	*null = time == 0;
+}

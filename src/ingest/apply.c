@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * apply.c
+ *	  Messages into a table.
+ *
+ * NOTES
+ *	  The COPY machinery asks for one row after the other; a row is decoded in
+ *	  its per-row memory context and copied once, into the table's buffer.
+ *
+ *	  COPY inserts many rows at once, so a constraint may fail for a row that
+ *	  was decoded long before the current one.  Only an error about a single
+ *	  message is attributed to a message; the worker divides batches until it
+ *	  has one.
+ *
+ *	  Where the subscription's owner may act as the table's owner, triggers,
+ *	  defaults and constraints run as the table's owner, as they do for
+ *	  logical replication: else whoever owns a table could run code as whoever
+ *	  subscribes it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "compat.h"
+#include "executor/executor.h"
+#include "format/format.h"
+#include "ingest/apply.h"
+#include "ingest/copy_source.h"
+#include "ingest/relations.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+/* The rows of some messages, for kafka_copy_rows(). */
+typedef struct MessageRows
+{
+	const KafkaSubscription *subscription;
+	KafkaConsumer *consumer;
+	int			first;			/* messages [first, last) */
+	int			last;
+	int			next;			/* the next to decode */
+	bool		open;			/* the one before it may have more rows */
+	bool		decoding;
+	int64		rows;			/* returned */
+
+	KafkaRowMap *map;
+	Datum	   *values;			/* of the source's columns */
+	bool	   *nulls;
+	KafkaColumnMap **columns;
+	int			ncolumns;
+	ExprContext *econtext;
+} MessageRows;
+
+static void begin_rows(MessageRows *rows, const KafkaTableOptions *options,
+					   Relation source, const List *columns);
+static uint64 copy_as_table_owner(Relation target, const List *attnums,
+								  MessageRows *rows);
+static bool next_row(void *arg, Datum *values, bool *nulls);
+static bool decode_row(MessageRows *rows);
+static void add_error_context(void *arg);
+
+/*
+ * kafka_apply_messages
+ *		Inserts the rows of messages [first, last) of the consumer's batch into
+ *		the target, and returns how many messages that were.
+ *
+ * columns is what kafka_map_columns() has returned.  Ends early, between two
+ * messages, when it has seen batch_rows rows.  Adds to *rows what was stored.
+ * The relations are locked and checked, and a snapshot is active.
+ */
+int
+kafka_apply_messages(const KafkaSubscription *subscription,
+					 const KafkaTableOptions *options,
+					 Relation source, Relation target,
+					 const List *columns,
+					 KafkaConsumer *consumer, int first, int last,
+					 int64 *rows)
+{
+	MessageRows state = {subscription, consumer, first, last, first};
+	ErrorContextCallback callback;
+	List	   *attnums = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+		attnums = lappend_int(attnums,
+							  ((KafkaColumnMap *) lfirst(lc))->target);
+	begin_rows(&state, options, source, columns);
+
+	callback.callback = add_error_context;
+	callback.arg = &state;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	*rows += copy_as_table_owner(target, attnums, &state);
+	error_context_stack = callback.previous;
+
+	FreeExprContext(state.econtext, true);
+	return state.next - first;
+}
+
+static void
+begin_rows(MessageRows *rows, const KafkaTableOptions *options,
+		   Relation source, const List *columns)
+{
+	Bitmapset  *needed = NULL;
+	ListCell   *lc;
+
+	rows->columns = palloc(sizeof(KafkaColumnMap *) * list_length(columns));
+	foreach(lc, columns)
+	{
+		KafkaColumnMap *column = lfirst(lc);
+
+		rows->columns[rows->ncolumns++] = column;
+		needed = bms_add_member(needed, column->source -
+								FirstLowInvalidHeapAttributeNumber);
+	}
+	rows->map = kafka_rowmap_create(source, options, needed);
+	rows->values = palloc0(sizeof(Datum) * rows->map->natts);
+	rows->nulls = palloc0(sizeof(bool) * rows->map->natts);
+	rows->econtext = CreateStandaloneExprContext();
+}
+
+static uint64
+copy_as_table_owner(Relation target, const List *attnums, MessageRows *rows)
+{
+	Oid			owner = target->rd_rel->relowner;
+	Oid			userid;
+	int			sec_context;
+	int			nestlevel;
+	uint64		stored;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	if (userid == owner || !kafka_compat_can_set_role(userid, owner))
+		return kafka_copy_rows(target, attnums, next_row, rows);
+
+	SetUserIdAndSecContext(owner, sec_context | SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	stored = kafka_copy_rows(target, attnums, next_row, rows);
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(userid, sec_context);
+	return stored;
+}
+
+/*
+ * Fills the target's columns of the next row.
+ */
+static bool
+next_row(void *arg, Datum *values, bool *nulls)
+{
+	MessageRows *rows = arg;
+
+	if (!decode_row(rows))
+		return false;
+	rows->rows++;
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		KafkaColumnMap *column = rows->columns[i];
+		Datum		value = rows->values[column->source - 1];
+		bool		isnull = rows->nulls[column->source - 1];
+
+		if (column->coercion != NULL)
+		{
+			rows->econtext->caseValue_datum = value;
+			rows->econtext->caseValue_isNull = isnull;
+			value = ExecEvalExpr(column->coercion, rows->econtext, &isnull);
+		}
+		values[column->target - 1] = value;
+		nulls[column->target - 1] = isnull;
+	}
+	return true;
+}
+
+/*
+ * Fills the source's columns of the next row, in the current memory context.
+ */
+static bool
+decode_row(MessageRows *rows)
+{
+	bool		found = false;
+
+	rows->decoding = true;
+	for (;;)
+	{
+		if (rows->open)
+			found = kafka_rowmap_next(rows->map, rows->values, rows->nulls);
+		rows->open = found;
+		if (found || rows->next == rows->last ||
+			rows->rows >= rows->subscription->batch_rows)
+			break;
+		kafka_rowmap_start(rows->map,
+						   kafka_consumer_message(rows->consumer, rows->next));
+		rows->next++;
+		rows->open = true;
+	}
+	rows->decoding = false;
+	return found;
+}
+
+/*
+ * Says which messages an error is about, unless the row map has said so.
+ */
+static void
+add_error_context(void *arg)
+{
+	MessageRows *rows = arg;
+	const KafkaMessage *message = kafka_consumer_message(rows->consumer,
+														 rows->first);
+	int			n = rows->last - rows->first;
+
+	if (!rows->decoding)
+	{
+		if (n == 1)
+			errcontext("topic \"%s\", partition %d, offset " INT64_FORMAT,
+					   message->topic, message->partition, message->offset);
+		else
+			errcontext("%d messages of topic \"%s\"", n, message->topic);
+	}
+	errcontext("subscription \"%s\"", rows->subscription->name);
+}

@@ -1,0 +1,505 @@
+/*-------------------------------------------------------------------------
+ *
+ * launcher.c
+ *	  Starts and stops the workers of all databases.
+ *
+ * NOTES
+ *	  The launcher is in no database, so it is in nobody's way; a scanner, a
+ *	  process that lives for some milliseconds, looks for the subscriptions of
+ *	  a database.  One scanner runs at a time.
+ *
+ *	  Everything is looked at again whenever the latch is set: by a commit that
+ *	  has changed subscriptions, by the end of a worker or scanner, by a
+ *	  signal.  Nothing that is found undone is lost when the launcher is
+ *	  restarted, for it begins with a scan of all databases.
+ *
+ *	  DROP DATABASE fails while a worker is connected to the database, so
+ *	  ingest.c ends the workers before, and asks for a scan if the database is
+ *	  still there afterwards.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "ingest/catalog.h"
+#include "ingest/launcher.h"
+#include "ingest/shmem.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define IDLE_TIMEOUT 60000		/* ms between looks when nothing happens */
+#define FIRST_RESTART 1000		/* ms after the first failure, doubled up to */
+#define LAST_RESTART 30000		/* ms */
+#define SLOT_RETRY 5000			/* ms until the next try to get a process */
+#define SCAN_RETRY 5000			/* ms until a failed scan is tried again */
+#define STOP_PATIENCE 1000		/* ms from asking a worker to end to SIGTERM */
+
+typedef struct Launcher
+{
+	BackgroundWorkerHandle **workers;	/* by slot; NULL when not started */
+	BackgroundWorkerHandle *scanner;
+	Oid			scanning;		/* the scanner's database */
+	List	   *databases;		/* OIDs to scan */
+	TimestampTz scan_at;		/* not earlier */
+	bool		out_of_processes;	/* told already */
+} Launcher;
+
+static void forget_launcher(int code, Datum arg);
+static long look(Launcher *launcher);
+static long tend_slot(Launcher *launcher, int i, TimestampTz now);
+static bool has_ended(BackgroundWorkerHandle **handle);
+static void schedule_restart(KafkaWorkerSlot *slot, TimestampTz now);
+static void ask_to_stop(KafkaWorkerSlot *slot, TimestampTz now);
+static void start_worker(Launcher *launcher, int i, TimestampTz now);
+static bool register_process(Launcher *launcher, BackgroundWorker *process,
+							 BackgroundWorkerHandle **handle);
+static long tend_scans(Launcher *launcher, TimestampTz now);
+static void take_requests(Launcher *launcher);
+static void end_scan(Launcher *launcher, TimestampTz now);
+static void start_scan(Launcher *launcher, TimestampTz now);
+static List *list_databases(void);
+static bool is_connectable(Form_pg_database database);
+static bool database_exists(Oid dbid);
+static long ms_until(TimestampTz when, TimestampTz now);
+
+/*
+ * kafka_launcher_main
+ *		The launcher's process.
+ */
+void
+kafka_launcher_main(Datum arg)
+{
+	Launcher	launcher = {0};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	launcher.workers = MemoryContextAllocZero(TopMemoryContext,
+											  mul_size(sizeof(BackgroundWorkerHandle *),
+													   Max(KafkaShared->nslots, 1)));
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	KafkaShared->launcher = MyLatch;
+	KafkaShared->scan_all = true;
+	LWLockRelease(KafkaShared->lock);
+	before_shmem_exit(forget_launcher, (Datum) 0);
+
+	while (!ShutdownRequestPending)
+	{
+		long		timeout;
+
+		MemoryContextSwitchTo(TopMemoryContext);
+		timeout = look(&launcher);
+		pgstat_report_activity(STATE_IDLE, NULL);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 timeout, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+	}
+	/* with exit code 0 the postmaster would not start it again */
+	proc_exit(1);
+}
+
+static void
+forget_launcher(int code, Datum arg)
+{
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	KafkaShared->launcher = NULL;
+	LWLockRelease(KafkaShared->lock);
+}
+
+/*
+ * Does all there is to do, and returns how many ms may pass until the next
+ * look.
+ */
+static long
+look(Launcher *launcher)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		timeout = tend_scans(launcher, now);
+
+	for (int i = 0; i < KafkaShared->nslots; i++)
+		timeout = Min(timeout, tend_slot(launcher, i, now));
+	return timeout;
+}
+
+/*
+ * Starts or stops the slot's worker as it is due.
+ */
+static long
+tend_slot(Launcher *launcher, int i, TimestampTz now)
+{
+	KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+	bool		ended = has_ended(&launcher->workers[i]);
+	bool		start = false;
+	long		timeout = IDLE_TIMEOUT;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	if (ended && slot->in_use && slot->wanted && slot->pid == 0)
+		schedule_restart(slot, now);
+	if (slot->in_use && !slot->wanted)
+	{
+		if (slot->pid != 0)
+		{
+			ask_to_stop(slot, now);
+			timeout = STOP_PATIENCE;
+		}
+		else if (launcher->workers[i] == NULL)
+			slot->in_use = false;
+	}
+	else if (slot->in_use && slot->pid == 0 && launcher->workers[i] == NULL)
+	{
+		timeout = ms_until(slot->restart_at, now);
+		start = timeout == 0;
+	}
+	LWLockRelease(KafkaShared->lock);
+
+	if (start)
+	{
+		start_worker(launcher, i, now);
+		timeout = IDLE_TIMEOUT;
+		if (launcher->workers[i] == NULL)
+			timeout = SLOT_RETRY;
+	}
+	return timeout;
+}
+
+/*
+ * Says whether a process has ended, and then forgets its handle.
+ */
+static bool
+has_ended(BackgroundWorkerHandle **handle)
+{
+	pid_t		pid;
+
+	if (*handle == NULL ||
+		GetBackgroundWorkerPid(*handle, &pid) != BGWH_STOPPED)
+		return false;
+	pfree(*handle);
+	*handle = NULL;
+	return true;
+}
+
+/*
+ * Decides when a worker that has ended is started again: at once when it
+ * wants to, or else the later, the more often it has failed.
+ */
+static void
+schedule_restart(KafkaWorkerSlot *slot, TimestampTz now)
+{
+	int			delay = FIRST_RESTART;
+
+	if (slot->restart_now || slot->stop)
+		delay = 0;
+	for (int i = 1; i < slot->failures && delay > 0 && delay < LAST_RESTART; i++)
+		delay = Min(delay * 2, LAST_RESTART);
+	slot->restart_at = TimestampTzPlusMilliseconds(now, delay);
+	slot->state = delay > 0 ? KAFKA_WORKER_RETRYING : KAFKA_WORKER_STARTING;
+	slot->restart_now = false;
+	slot->stop = false;
+}
+
+static void
+ask_to_stop(KafkaWorkerSlot *slot, TimestampTz now)
+{
+	if (!slot->stop)
+	{
+		slot->stop = true;
+		slot->stop_since = now;
+		SetLatch(slot->latch);
+	}
+	else if (ms_until(TimestampTzPlusMilliseconds(slot->stop_since,
+												  STOP_PATIENCE), now) == 0)
+		kill(slot->pid, SIGTERM);
+}
+
+static void
+start_worker(Launcher *launcher, int i, TimestampTz now)
+{
+	KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+	BackgroundWorker process = {0};
+	uint32		generation;
+	bool		started;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	generation = ++slot->generation;
+	snprintf(process.bgw_name, BGW_MAXLEN, "kafka_fdw subscription %s",
+			 NameStr(slot->name));
+	LWLockRelease(KafkaShared->lock);
+
+	snprintf(process.bgw_type, BGW_MAXLEN, "kafka_fdw worker");
+	snprintf(process.bgw_function_name, BGW_MAXLEN, "kafka_worker_main");
+	process.bgw_main_arg = Int32GetDatum(i);
+	memcpy(process.bgw_extra, &generation, sizeof(generation));
+	started = register_process(launcher, &process, &launcher->workers[i]);
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	if (slot->generation == generation && slot->pid == 0)
+	{
+		slot->state = started ? KAFKA_WORKER_STARTING : KAFKA_WORKER_NO_PROCESS;
+		if (!started)
+			slot->restart_at = TimestampTzPlusMilliseconds(now, SLOT_RETRY);
+	}
+	LWLockRelease(KafkaShared->lock);
+}
+
+/*
+ * Asks the postmaster for a process; false when max_worker_processes are in
+ * use, which the log is told once.
+ */
+static bool
+register_process(Launcher *launcher, BackgroundWorker *process,
+				 BackgroundWorkerHandle **handle)
+{
+	process->bgw_flags = BGWORKER_SHMEM_ACCESS |
+		BGWORKER_BACKEND_DATABASE_CONNECTION;
+	process->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	process->bgw_restart_time = BGW_NEVER_RESTART;
+	process->bgw_notify_pid = MyProcPid;
+	snprintf(process->bgw_library_name, MAXPGPATH, "kafka_fdw");
+
+	if (RegisterDynamicBackgroundWorker(process, handle))
+	{
+		launcher->out_of_processes = false;
+		return true;
+	}
+	*handle = NULL;
+	if (!launcher->out_of_processes)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("out of background worker slots for Kafka subscriptions"),
+				 errhint("You might need to increase max_worker_processes.")));
+	launcher->out_of_processes = true;
+	return false;
+}
+
+/*
+ * Sees to the scanner: what it has done, and what it does next.
+ */
+static long
+tend_scans(Launcher *launcher, TimestampTz now)
+{
+	take_requests(launcher);
+	if (has_ended(&launcher->scanner))
+		end_scan(launcher, now);
+	if (launcher->scanner != NULL || launcher->databases == NIL)
+		return IDLE_TIMEOUT;
+	if (ms_until(launcher->scan_at, now) > 0)
+		return ms_until(launcher->scan_at, now);
+	start_scan(launcher, now);
+	return launcher->scanner != NULL ? IDLE_TIMEOUT :
+		launcher->databases != NIL ? SCAN_RETRY : IDLE_TIMEOUT;
+}
+
+/*
+ * Moves the requests to the launcher's list.
+ */
+static void
+take_requests(Launcher *launcher)
+{
+	Oid			requests[KAFKA_MAX_SCANS];
+	int			n;
+	bool		all;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	n = KafkaShared->nscans;
+	memcpy(requests, KafkaShared->scans, sizeof(Oid) * n);
+	all = KafkaShared->scan_all;
+	KafkaShared->nscans = 0;
+	KafkaShared->scan_all = false;
+	LWLockRelease(KafkaShared->lock);
+
+	if (n > 0 || all)
+		launcher->scan_at = 0;
+	for (int i = 0; i < n; i++)
+		launcher->databases = list_append_unique_oid(launcher->databases,
+													 requests[i]);
+	if (all)
+		launcher->databases = list_concat_unique_oid(launcher->databases,
+													 list_databases());
+}
+
+/*
+ * Puts the database of a scanner that did not finish back on the list.
+ */
+static void
+end_scan(Launcher *launcher, TimestampTz now)
+{
+	bool		finished;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	finished = KafkaShared->scanned == launcher->scanning;
+	LWLockRelease(KafkaShared->lock);
+	if (finished)
+		return;
+	launcher->databases = list_append_unique_oid(launcher->databases,
+												 launcher->scanning);
+	launcher->scan_at = TimestampTzPlusMilliseconds(now, SCAN_RETRY);
+}
+
+static void
+start_scan(Launcher *launcher, TimestampTz now)
+{
+	BackgroundWorker process = {0};
+	Oid			dbid = linitial_oid(launcher->databases);
+
+	if (!database_exists(dbid))
+	{
+		launcher->databases = list_delete_first(launcher->databases);
+		kafka_shmem_set_wanted(dbid, NIL);
+		SetLatch(MyLatch);
+		return;
+	}
+	snprintf(process.bgw_name, BGW_MAXLEN, "kafka_fdw scanner");
+	snprintf(process.bgw_type, BGW_MAXLEN, "kafka_fdw scanner");
+	snprintf(process.bgw_function_name, BGW_MAXLEN, "kafka_scanner_main");
+	process.bgw_main_arg = ObjectIdGetDatum(dbid);
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	KafkaShared->scanned = InvalidOid;
+	LWLockRelease(KafkaShared->lock);
+	if (!register_process(launcher, &process, &launcher->scanner))
+	{
+		launcher->scan_at = TimestampTzPlusMilliseconds(now, SCAN_RETRY);
+		return;
+	}
+	launcher->databases = list_delete_first(launcher->databases);
+	launcher->scanning = dbid;
+}
+
+/*
+ * Returns the OIDs of the databases that one can connect to.
+ */
+static List *
+list_databases(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *databases = NIL;
+	Relation	relation;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		if (is_connectable(database))
+			databases = lappend_oid(databases, database->oid);
+		MemoryContextSwitchTo(old);
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return databases;
+}
+
+/*
+ * Says whether one can connect to the database; one whose DROP was interrupted
+ * has a negative connection limit that no user can set.
+ */
+static bool
+is_connectable(Form_pg_database database)
+{
+	return database->datallowconn && database->datconnlimit >= -1;
+}
+
+static bool
+database_exists(Oid dbid)
+{
+	MemoryContext context = CurrentMemoryContext;
+	HeapTuple	tuple;
+	bool		exists = false;
+
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dbid));
+	if (HeapTupleIsValid(tuple))
+	{
+		exists = is_connectable((Form_pg_database) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return exists;
+}
+
+/*
+ * kafka_scanner_main
+ *		The scanner's process; arg is the database that it looks at.
+ */
+void
+kafka_scanner_main(Datum arg)
+{
+	Oid			dbid = DatumGetObjectId(arg);
+	List	   *subscriptions = NIL;
+	List	   *runnable = NIL;
+	ListCell   *lc;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (OidIsValid(kafka_catalog_relation()))
+		subscriptions = kafka_catalog_enabled();
+	foreach(lc, subscriptions)
+	{
+		KafkaSubscription *subscription = lfirst(lc);
+
+		if (SearchSysCacheExists1(AUTHOID,
+								  ObjectIdGetDatum(subscription->owner)))
+			runnable = lappend(runnable, subscription);
+		else
+			ereport(WARNING,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("subscription \"%s\" gets no worker because its owner does not exist",
+							subscription->name)));
+	}
+	kafka_shmem_set_wanted(dbid, runnable);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	KafkaShared->scanned = dbid;
+	LWLockRelease(KafkaShared->lock);
+	proc_exit(0);
+}
+
+/*
+ * Returns the ms until a moment, 0 when it has passed.
+ */
+static long
+ms_until(TimestampTz when, TimestampTz now)
+{
+	return when <= now ? 0 : TimestampDifferenceMilliseconds(now, when);
+}

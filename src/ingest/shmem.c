@@ -1,0 +1,409 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  What launcher, workers and sessions tell each other.
+ *
+ * NOTES
+ *	  A session that changes subscriptions asks for a scan of its database
+ *	  when, and only when, it commits.  A scan that nobody needed is harmless.
+ *
+ *	  The requests for scans are a short list; when it is full, all databases
+ *	  are scanned.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "ingest/catalog.h"
+#include "ingest/shmem.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "options.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/builtins.h"
+
+KafkaSharedState *KafkaShared = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook;
+static shmem_startup_hook_type prev_shmem_startup_hook;
+
+/* this transaction has changed subscriptions */
+static bool scan_at_commit = false;
+
+static void request_shmem(void);
+static void start_shmem(void);
+static Size shmem_size(void);
+static void at_xact_end(XactEvent event, void *arg);
+static bool want(Oid dbid, const KafkaSubscription *subscription);
+static KafkaWorkerSlot *find_slot(Oid dbid, int32 subscription);
+static KafkaWorkerSlot *free_slot(void);
+static void detach(int code, Datum arg);
+
+/*
+ * kafka_shmem_init
+ *		Asks for shared memory, while the library is preloaded.
+ */
+void
+kafka_shmem_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_shmem;
+}
+
+static void
+request_shmem(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(shmem_size());
+	RequestNamedLWLockTranche("kafka_fdw", 1);
+}
+
+static void
+start_shmem(void)
+{
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	KafkaShared = ShmemInitStruct("kafka_fdw", shmem_size(), &found);
+	if (!found)
+	{
+		memset(KafkaShared, 0, shmem_size());
+		KafkaShared->lock = &GetNamedLWLockTranche("kafka_fdw")->lock;
+		ConditionVariableInit(&KafkaShared->progress);
+		KafkaShared->nslots = kafka_max_workers;
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+static Size
+shmem_size(void)
+{
+	return add_size(offsetof(KafkaSharedState, slots),
+					mul_size(kafka_max_workers, sizeof(KafkaWorkerSlot)));
+}
+
+const char *
+kafka_worker_state_name(KafkaWorkerState state)
+{
+	switch (state)
+	{
+		case KAFKA_WORKER_STARTING:
+			return "starting";
+		case KAFKA_WORKER_NO_PROCESS:
+			return "waiting for a process";
+		case KAFKA_WORKER_CONNECTING:
+			return "connecting";
+		case KAFKA_WORKER_IDLE:
+			return "idle";
+		case KAFKA_WORKER_READING:
+			return "reading";
+		case KAFKA_WORKER_APPLYING:
+			return "applying";
+		case KAFKA_WORKER_LOCKED:
+			return "waiting for a lock";
+		case KAFKA_WORKER_RETRYING:
+			return "retrying";
+	}
+	return "unknown";
+}
+
+/*
+ * kafka_request_scan
+ *		Has the launcher look at this database's subscriptions once the
+ *		current transaction has committed.
+ */
+void
+kafka_request_scan(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(at_xact_end, NULL);
+		registered = true;
+	}
+	scan_at_commit = true;
+}
+
+/*
+ * kafka_scan_requested
+ *		Says whether the current transaction has changed subscriptions.
+ */
+bool
+kafka_scan_requested(void)
+{
+	return scan_at_commit;
+}
+
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	if (!scan_at_commit)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot PREPARE a transaction that has changed Kafka subscriptions")));
+			break;
+		case XACT_EVENT_COMMIT:
+			scan_at_commit = false;
+			kafka_shmem_request_scan(MyDatabaseId);
+			break;
+		case XACT_EVENT_ABORT:
+			scan_at_commit = false;
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * kafka_shmem_request_scan
+ *		Has the launcher look at a database, or, for InvalidOid, at all.
+ *
+ * Raises nothing, so that it can be called when a transaction ends.
+ */
+void
+kafka_shmem_request_scan(Oid dbid)
+{
+	bool		found = false;
+
+	if (KafkaShared == NULL)
+		return;
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < KafkaShared->nscans; i++)
+		found = found || KafkaShared->scans[i] == dbid;
+	if (!OidIsValid(dbid) || KafkaShared->nscans == KAFKA_MAX_SCANS)
+		KafkaShared->scan_all = true;
+	else if (!found)
+		KafkaShared->scans[KafkaShared->nscans++] = dbid;
+	LWLockRelease(KafkaShared->lock);
+	kafka_shmem_wake_launcher();
+}
+
+void
+kafka_shmem_wake_launcher(void)
+{
+	LWLockAcquire(KafkaShared->lock, LW_SHARED);
+	if (KafkaShared->launcher != NULL)
+		SetLatch(KafkaShared->launcher);
+	LWLockRelease(KafkaShared->lock);
+}
+
+/*
+ * kafka_request_flush
+ *		Asks the subscription's worker to apply what it holds at once and,
+ *		with discover, to look for new partitions.
+ */
+void
+kafka_request_flush(int32 subscription, bool discover)
+{
+	KafkaWorkerSlot *slot;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	slot = find_slot(MyDatabaseId, subscription);
+	if (slot != NULL)
+	{
+		slot->flush = true;
+		slot->discover = slot->discover || discover;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(KafkaShared->lock);
+}
+
+/*
+ * kafka_shmem_set_wanted
+ *		Makes exactly these subscriptions of a database wanted, and any of
+ *		them whose worker waits after an error start at once.
+ *
+ * subscriptions is a list of KafkaSubscription.
+ */
+void
+kafka_shmem_set_wanted(Oid dbid, const List *subscriptions)
+{
+	ListCell   *lc;
+	int			missing = 0;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < KafkaShared->nslots; i++)
+		if (KafkaShared->slots[i].dbid == dbid)
+			KafkaShared->slots[i].wanted = false;
+	foreach(lc, subscriptions)
+		missing += want(dbid, lfirst(lc)) ? 0 : 1;
+	LWLockRelease(KafkaShared->lock);
+	kafka_shmem_wake_launcher();
+
+	if (missing > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg_plural("%d Kafka subscription gets no worker",
+							   "%d Kafka subscriptions get no worker",
+							   missing, missing),
+				 errhint("You might need to increase kafka_fdw.max_subscription_workers.")));
+}
+
+/*
+ * Makes one subscription wanted; false when there is no slot for it.
+ */
+static bool
+want(Oid dbid, const KafkaSubscription *subscription)
+{
+	KafkaWorkerSlot *slot = find_slot(dbid, subscription->id);
+
+	if (slot == NULL)
+	{
+		uint32		generation;
+
+		slot = free_slot();
+		if (slot == NULL)
+			return false;
+		generation = slot->generation;
+		memset(slot, 0, sizeof(KafkaWorkerSlot));
+		slot->generation = generation + 1;
+		slot->in_use = true;
+		slot->dbid = dbid;
+		slot->subscription = subscription->id;
+		slot->state = KAFKA_WORKER_STARTING;
+		slot->stats.lag = -1;
+	}
+	slot->wanted = true;
+	slot->owner = subscription->owner;
+	slot->restart_at = 0;
+	namestrcpy(&slot->name, subscription->name);
+	return true;
+}
+
+static KafkaWorkerSlot *
+find_slot(Oid dbid, int32 subscription)
+{
+	for (int i = 0; i < KafkaShared->nslots; i++)
+	{
+		KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+
+		if (slot->in_use && slot->dbid == dbid &&
+			slot->subscription == subscription)
+			return slot;
+	}
+	return NULL;
+}
+
+static KafkaWorkerSlot *
+free_slot(void)
+{
+	for (int i = 0; i < KafkaShared->nslots; i++)
+	{
+		KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+
+		if (!slot->in_use || (!slot->wanted && slot->pid == 0))
+			return slot;
+	}
+	return NULL;
+}
+
+/*
+ * kafka_slot_attach
+ *		Takes the slot that the launcher has started this worker for, or
+ *		returns NULL when it is no longer meant to run.
+ */
+KafkaWorkerSlot *
+kafka_slot_attach(int index, uint32 generation)
+{
+	KafkaWorkerSlot *slot = &KafkaShared->slots[index];
+	bool		mine;
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	mine = slot->in_use && slot->wanted && slot->pid == 0 &&
+		slot->generation == generation;
+	if (mine)
+	{
+		slot->pid = MyProcPid;
+		slot->latch = MyLatch;
+		slot->stop = false;
+		slot->restart_now = false;
+		slot->state = KAFKA_WORKER_CONNECTING;
+	}
+	LWLockRelease(KafkaShared->lock);
+	if (!mine)
+		return NULL;
+	before_shmem_exit(detach, PointerGetDatum(slot));
+	return slot;
+}
+
+static void
+detach(int code, Datum arg)
+{
+	KafkaWorkerSlot *slot = (KafkaWorkerSlot *) DatumGetPointer(arg);
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	slot->pid = 0;
+	slot->latch = NULL;
+	if (!slot->stop && !slot->restart_now)
+		slot->failures++;
+	slot->state = KAFKA_WORKER_RETRYING;
+	LWLockRelease(KafkaShared->lock);
+	kafka_shmem_wake_launcher();
+	ConditionVariableBroadcast(&KafkaShared->progress);
+}
+
+void
+kafka_slot_set_state(KafkaWorkerSlot *slot, KafkaWorkerState state)
+{
+	if (slot->state == state)
+		return;
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	slot->state = state;
+	LWLockRelease(KafkaShared->lock);
+}
+
+void
+kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error)
+{
+	int			len = pg_mbcliplen(error, strlen(error), KAFKA_ERROR_LEN - 1);
+
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	memcpy(slot->stats.last_error, error, len);
+	slot->stats.last_error[len] = '\0';
+	LWLockRelease(KafkaShared->lock);
+}
+
+/*
+ * kafka_slot_unwant
+ *		Says that the worker must not be started again before a scan has found
+ *		the subscription enabled.
+ */
+void
+kafka_slot_unwant(KafkaWorkerSlot *slot)
+{
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	slot->wanted = false;
+	LWLockRelease(KafkaShared->lock);
+}
+
+/*
+ * kafka_slot_take_request
+ *		Clears one of the slot's request flags and says whether it was set.
+ */
+bool
+kafka_slot_take_request(KafkaWorkerSlot *slot, bool *flag)
+{
+	bool		set;
+
+	if (!*flag)
+		return false;
+	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	set = *flag;
+	*flag = false;
+	LWLockRelease(KafkaShared->lock);
+	return set;
+}
