@@ -1,0 +1,133 @@
+-- Scans: what is read, and what is pushed down.
+CREATE EXTENSION IF NOT EXISTS kafka_fdw;
+\getenv brokers KAFKA_FDW_TEST_BROKERS
+CREATE SERVER scan FOREIGN DATA WRAPPER kafka_fdw
+	OPTIONS (bootstrap_servers :'brokers', delivery 'immediate');
+SELECT kafka.create_topic('scan', 'scan', 4);
+CREATE FOREIGN TABLE scan (a int, b text, _partition int, _offset bigint, _key text)
+	SERVER scan OPTIONS (topic 'scan');
+
+-- an empty topic
+SELECT * FROM scan;
+SELECT count(*) FROM scan;
+
+INSERT INTO scan (a, b, _partition, _key)
+	SELECT i, 'row ' || i, i % 3, CASE WHEN i % 2 = 0 THEN i::text END FROM generate_series(1, 300) i;
+CREATE TABLE scan_local AS SELECT * FROM scan;
+SELECT count(*), sum(a), min(_offset), max(_offset), count(_key) FROM scan;
+SELECT _partition, count(*), min(_offset), max(_offset) FROM scan GROUP BY 1 ORDER BY 1;
+-- the order within a partition is the log's
+SELECT count(*) FROM (SELECT _offset, lag(_offset) OVER () AS before FROM scan WHERE _partition = 1) s
+	WHERE before IS NOT NULL AND _offset <> before + 1;
+
+-- the plan says what is read
+EXPLAIN (COSTS OFF) SELECT * FROM scan;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _partition = 0 AND _offset >= 10 AND _offset < 20;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE 10 < _offset;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset BETWEEN 3 AND 5 OR _partition IN (1, 2);
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset = 7 OR a = 3;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset = 7 AND a = 3;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset > 5 AND _offset < 5;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset = NULL::bigint;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE NOT (_offset = 7 AND _partition = 0);
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset > 10.5;
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _offset > random();
+EXPLAIN (COSTS OFF) SELECT * FROM scan WHERE _partition = _offset;
+-- and only that is fetched
+CREATE FUNCTION scan_read(query text) RETURNS TABLE (ranges text, messages int) LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, FORMAT json) ' || query INTO plan;
+	plan := plan -> 0 -> 'Plan';
+	RETURN QUERY SELECT plan ->> 'Kafka Ranges', (plan ->> 'Kafka Messages')::int;
+END $$;
+SELECT * FROM scan_read('SELECT * FROM scan');
+SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition = 0 AND _offset >= 10 AND _offset < 20');
+SELECT * FROM scan_read('SELECT * FROM scan WHERE _offset > 5 AND _offset < 5');
+SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition <= 300000000 AND _offset >= 98');
+SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition = 1 AND (_offset = 0 OR a = 7)');
+
+-- pushed down or not, the answer is that of a local table
+CREATE FUNCTION scan_check(condition text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	query text := 'SELECT count(*) || '' '' || coalesce(sum(hashtext(t::text)), 0) FROM %s t WHERE ';
+	kafka text;
+	local text;
+BEGIN
+	EXECUTE format(query, 'scan') || condition INTO kafka;
+	EXECUTE format(query, 'scan_local') || condition INTO local;
+	RETURN CASE WHEN kafka = local THEN 'same' ELSE kafka || ' is not ' || local END;
+END $$;
+SELECT split_part(result, ' ', 1) AS result, count(*), min(condition) FILTER (WHERE result <> 'same') AS first
+FROM (SELECT condition, scan_check(condition) AS result FROM (
+	SELECT format('%s %s %s', c, o, v) AS condition
+		FROM unnest('{_partition,_offset}'::text[]) c,
+			 unnest('{=,<,<=,>,>=,<>}'::text[]) o,
+			 unnest('{-1,0,2,99,300000000,9223372036854775807,-9223372036854775808,"NULL",2.5}'::text[]) v
+		WHERE NOT (c = '_partition' AND length(v) > 9)
+	UNION ALL
+	SELECT format('%s %s %s', v, o, c)
+		FROM unnest('{_partition,_offset}'::text[]) c,
+			 unnest('{=,<,<=,>,>=}'::text[]) o, unnest('{0,2,99}'::text[]) v
+	UNION ALL
+	SELECT format('(%s) %s (%s)', x, b, y)
+		FROM unnest(ARRAY['_partition = 1', '_offset < 10', '_offset IN (3, 5, 99, 1000)', 'a % 7 = 0',
+						  '_offset = ANY (''{1,2,NULL}'')', 'NOT _offset > 90', '_key IS NULL',
+						  '_partition BETWEEN 1 AND 2 AND _offset BETWEEN 20 AND 30']) x,
+			 unnest(ARRAY['AND', 'OR', 'AND NOT', 'OR NOT']) b,
+			 unnest(ARRAY['_partition <> 1', '_offset >= 95', '_partition = 0 OR _offset = 4', 'b LIKE ''%1%''',
+						  '(_partition, _offset) IN ((0, 1), (1, 2))', '_offset > _partition * 30',
+						  '_offset <> ALL (''{1,2}'')', '_offset = (SELECT max(_partition) FROM scan_local)']) y
+) conditions) checked GROUP BY 1;
+
+-- parameters, stable expressions, generic plans
+PREPARE scan_p(int, bigint) AS SELECT count(*) FROM scan WHERE _partition = $1 AND _offset >= $2;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE scan_p(1, 90);
+EXECUTE scan_p(NULL, 90);
+EXPLAIN (COSTS OFF) EXECUTE scan_p(1, 90);
+RESET plan_cache_mode;
+SELECT count(*) FROM scan WHERE _offset >= (current_setting('server_version_num')::bigint * 0 + 95);
+
+-- rescans: correlated sub-selects and nested loops
+SELECT l.a, (SELECT count(*) FROM scan s WHERE s._partition = l.a AND s._offset < l.a * 10) FROM generate_series(0, 3) l(a);
+SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
+SELECT count(*), sum(s.a) FROM (VALUES (1), (5), (2)) v(o) JOIN scan s ON s._offset = v.o;
+RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_material;
+
+-- stopping early, and going back
+SELECT count(*) FROM (SELECT * FROM scan LIMIT 10) s;
+BEGIN;
+DECLARE scan_c SCROLL CURSOR FOR SELECT _offset FROM scan WHERE _partition = 2 AND _offset < 3;
+FETCH 2 FROM scan_c;
+FETCH FIRST FROM scan_c;
+FETCH ALL FROM scan_c;
+COMMIT;
+
+-- a row that is written while the scan runs is not in its snapshot
+BEGIN;
+DECLARE scan_c CURSOR FOR SELECT a FROM scan WHERE _partition IN (0, 3) AND _offset >= 98;
+FETCH 1 FROM scan_c;
+INSERT INTO scan (a, _partition) VALUES (1000, 0), (1001, 3), (1002, 3);
+FETCH ALL FROM scan_c;
+COMMIT;
+SELECT a, b, _key FROM scan WHERE _offset >= 98 AND _partition = 0;
+
+-- a dropped column before live ones
+ALTER FOREIGN TABLE scan DROP COLUMN a;
+SELECT b, _partition, _offset FROM scan WHERE _partition = 0 AND _offset = 1;
+SELECT scan FROM scan WHERE _partition = 0 AND _offset = 1;
+SELECT tableoid::regclass, count(*) FROM scan GROUP BY 1;
+
+-- what is refused
+DELETE FROM scan;
+UPDATE scan SET b = 'x';
+CREATE FOREIGN TABLE scan_none (a int) SERVER scan OPTIONS (topic 'scan_none');
+SELECT * FROM scan_none;
+CREATE FOREIGN TABLE scan_types (_offset text) SERVER scan OPTIONS (topic 'scan');
+SELECT * FROM scan_types;
+
+DROP TABLE scan_local;
+DROP FUNCTION scan_check, scan_read;
+DROP SERVER scan CASCADE;

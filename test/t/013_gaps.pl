@@ -1,0 +1,94 @@
+# The end of a scan is right whatever gaps the log has: aborted transactions,
+# control records at the tail, an open transaction, deleted records,
+# compaction.
+
+use strict;
+use warnings FATAL => 'all';
+
+use KafkaBroker;
+use KafkaCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $broker = KafkaBroker->from_env;
+my $node = KafkaCluster::start($broker);
+my $table = 0;
+
+# Creates committed and uncommitted views of a topic; returns their names.
+sub tables
+{
+	my ($topic) = @_;
+	my $name = 't' . ++$table;
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE FOREIGN TABLE ${name}_c (_value text, _partition int, _offset bigint)
+	SERVER broker OPTIONS (topic '$topic', format 'raw');
+CREATE FOREIGN TABLE ${name}_u (_value text, _partition int, _offset bigint)
+	SERVER broker OPTIONS (topic '$topic', format 'raw', "isolation.level" 'read_uncommitted');
+SQL
+	return ("${name}_c", "${name}_u");
+}
+
+sub rows
+{
+	my ($from) = @_;
+
+	return $node->safe_psql('postgres',
+		"SET statement_timeout = '60s'; SELECT string_agg(_value, ' ' ORDER BY _partition, _offset) FROM $from");
+}
+
+# commit, abort, and a control record as the last thing in the log
+my $topic = $broker->create_topic('gaps_tx');
+my ($committed, $uncommitted) = tables($topic);
+$broker->produce_transaction($topic, 'commit', 'a', 'b');
+is(rows($committed), 'a b', 'a control record at the tail');
+$broker->produce_transaction($topic, 'abort', 'c', 'd');
+is(rows($committed), 'a b', 'an aborted transaction at the tail');
+is(rows($uncommitted), 'a b c d', 'read_uncommitted reads it');
+$broker->produce($topic, 'e');
+is(rows($committed), 'a b e', 'an aborted transaction in the middle');
+is(rows("$committed WHERE _offset >= 2 AND _offset <= 5"), '',
+	'a range in which nothing is visible');
+is(rows("$committed WHERE _offset > 1"), 'e', 'a range that begins in a gap');
+
+# an open transaction: the last stable offset is the end
+$broker->produce_transaction($topic, 'hang', 'f');
+$broker->produce($topic, 'g');
+is(rows($committed), 'a b e', 'an open transaction ends the scan');
+is(rows($uncommitted), 'a b c d e f g', 'but not under read_uncommitted');
+
+# records deleted from the beginning, all of them, and an empty partition
+$topic = $broker->create_topic('gaps_deleted', partitions => 3);
+($committed, $uncommitted) = tables($topic);
+$broker->produce($topic, map { { value => "v$_", partition => 0 } } 0 .. 9);
+$broker->produce($topic, map { { value => "w$_", partition => 1 } } 0 .. 4);
+$broker->delete_records($topic, 0, 7);
+$broker->delete_records($topic, 1, 5);
+is(rows($committed), 'v7 v8 v9', 'deleted records');
+is(rows("$committed WHERE _offset < 8"), 'v7', 'a range that begins before the log does');
+is(rows("$committed WHERE _partition = 1"), '', 'a partition of which nothing is left');
+
+# compaction
+$topic = $broker->create_topic(
+	'gaps_compacted',
+	config => {
+		'cleanup.policy' => 'compact',
+		'segment.ms' => 100,
+		'min.cleanable.dirty.ratio' => '0.01',
+		'max.compaction.lag.ms' => 100,
+	});
+($committed, $uncommitted) = tables($topic);
+my $count = "SELECT count(*) FROM $committed";
+my $compacted = KafkaCluster::wait_for(
+	sub {
+		$broker->produce($topic, map { { key => 'k' . $_ % 3, value => "v$_" } } 0 .. 29);
+		my ($watermarks) = $broker->watermarks($topic);
+		return $node->safe_psql('postgres', $count) < $watermarks->[1];
+	});
+ok($compacted, 'compaction leaves gaps');
+my ($watermarks) = $broker->watermarks($topic);
+is( $node->safe_psql('postgres', "SELECT max(_offset) + 1 FROM $committed"),
+	$watermarks->[1],
+	'and the scan reads to the end');
+
+done_testing();
