@@ -46,6 +46,10 @@ static void await_result(KafkaAdmin *admin, const char *what,
 						 const char *topic);
 static void check_topic_result(const rd_kafka_topic_result_t *const *results,
 							   const char *what, const char *topic);
+static void await_visible(KafkaAdmin *admin, const char *topic,
+						  KafkaCallRun run);
+static rd_kafka_resp_err_t run_created(rd_kafka_t *rk, void *arg, int timeout);
+static rd_kafka_resp_err_t run_deleted(rd_kafka_t *rk, void *arg, int timeout);
 static rd_kafka_resp_err_t run_topics(rd_kafka_t *rk, void *arg, int timeout);
 static void release_topics(void *arg);
 static int	compare_topics(const void *a, const void *b);
@@ -180,6 +184,7 @@ kafka_admin_create_topic(KafkaAdmin *admin, const char *topic, int npartitions,
 												  &n);
 	check_topic_result(results, "create", topic);
 	end_request(admin);
+	await_visible(admin, topic, run_created);
 }
 
 /*
@@ -202,6 +207,67 @@ kafka_admin_delete_topic(KafkaAdmin *admin, const char *topic)
 												  &n);
 	check_topic_result(results, "delete", topic);
 	end_request(admin);
+	await_visible(admin, topic, run_deleted);
+}
+
+/*
+ * Waits until the brokers' metadata shows what the controller has done, so
+ * that the next statement sees it.
+ */
+static void
+await_visible(KafkaAdmin *admin, const char *topic, KafkaCallRun run)
+{
+	char	   *arg = strdup(topic);
+	rd_kafka_resp_err_t err;
+
+	if (arg == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	err = kafka_call(admin->handle, run, free, arg);
+	kafka_call_end(admin->handle);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		ereport(WARNING,
+				(kafka_errcode(err),
+				 errmsg("the change of topic \"%s\" is not visible on every broker yet",
+						topic)));
+}
+
+/*
+ * In a thread: succeeds once every partition of the topic has a leader.
+ */
+static rd_kafka_resp_err_t
+run_created(rd_kafka_t *rk, void *arg, int timeout)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err = kafka_topic_metadata(rk, arg, &metadata, timeout);
+
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	for (int i = 0; i < metadata->topics[0].partition_cnt; i++)
+		if (metadata->topics[0].partitions[i].leader < 0)
+			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	rd_kafka_metadata_destroy(metadata);
+	return err;
+}
+
+/*
+ * In a thread: succeeds once the topic is gone.
+ */
+static rd_kafka_resp_err_t
+run_deleted(rd_kafka_t *rk, void *arg, int timeout)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err = kafka_topic_metadata(rk, arg, &metadata, timeout);
+
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	rd_kafka_metadata_destroy(metadata);
+	return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
 }
 
 static void

@@ -8,7 +8,7 @@
 #ifndef KAFKA_FDW_H
 #define KAFKA_FDW_H
 
-#include "commands/explain.h"
+#include "compat.h"
 #include "foreign/fdwapi.h"
 
 /* Positions in a ForeignScan's fdw_private; fdw_exprs are pushed conditions. */

@@ -27,18 +27,18 @@
 #include "utils/lsyscache.h"
 
 /* How a column's value is written. */
-typedef enum JsonOutput
+typedef enum KafkaJsonOutput
 {
 	JSON_OUTPUT_TEXT,			/* in quotes */
 	JSON_OUTPUT_NUMBER,			/* bare where JSON knows it */
 	JSON_OUTPUT_JSON,			/* as it is */
 	JSON_OUTPUT_TO_JSON			/* by to_json() */
-} JsonOutput;
+} KafkaJsonOutput;
 
 struct KafkaJsonEncoder
 {
 	KafkaJsonNode *tree;		/* slots are numbers of payload columns */
-	JsonOutput *outputs;		/* of each payload column */
+	KafkaJsonOutput *outputs;		/* of each payload column */
 	FmgrInfo   *to_json;		/* of those that use it */
 };
 
@@ -49,7 +49,7 @@ static void refuse(const KafkaRowMap *map, const KafkaColumn *column,
 				   const char *reason) pg_attribute_noreturn();
 static const KafkaColumn *any_column(const KafkaJsonNode *node,
 									 const KafkaRowMap *map);
-static JsonOutput choose_output(const KafkaColumn *column);
+static KafkaJsonOutput choose_output(const KafkaColumn *column);
 static void lookup_to_json(FmgrInfo *function, const KafkaColumn *column);
 static void write_node(KafkaJsonEncoder *encoder, const KafkaJsonNode *node,
 					   KafkaRowMap *map, const Datum *values,
@@ -68,7 +68,7 @@ kafka_json_encoder_create(KafkaRowMap *map)
 	KafkaJsonEncoder *encoder = palloc0(sizeof(KafkaJsonEncoder));
 
 	encoder->tree = kafka_json_node_create();
-	encoder->outputs = palloc_array(JsonOutput, map->npayload);
+	encoder->outputs = palloc_array(KafkaJsonOutput, map->npayload);
 	encoder->to_json = palloc_array(FmgrInfo, map->npayload);
 	for (int i = 0; i < map->npayload; i++)
 	{
@@ -141,7 +141,7 @@ any_column(const KafkaJsonNode *node, const KafkaRowMap *map)
 /*
  * Chooses how a column's values are written.
  */
-static JsonOutput
+static KafkaJsonOutput
 choose_output(const KafkaColumn *column)
 {
 	if (column->options->epoch != KAFKA_EPOCH_NONE)
@@ -238,7 +238,7 @@ write_value(KafkaJsonEncoder *encoder, KafkaRowMap *map, int i, Datum value,
 			StringInfo out)
 {
 	KafkaColumn *column = map->payload[i];
-	JsonOutput	output = encoder->outputs[i];
+	KafkaJsonOutput	output = encoder->outputs[i];
 	char	   *str;
 
 	if (output == JSON_OUTPUT_TO_JSON)
