@@ -4,11 +4,9 @@
  *	  The format json: a message is an object, or holds an array of them.
  *
  * NOTES
- *	  A message is read once, token by token of the in-core lexer, and every
- *	  value that a column wants is noted as a slice of the text: no document
- *	  is built.  Since the message is read to its end before the first row is
- *	  handed out, broken JSON never gives a row, and it raises the error that
- *	  the type json would raise, because the in-core parser is asked for it.
+ *	  A message is parsed to its end before its first row is handed out, so
+ *	  broken JSON never gives a row.  Values are converted when their row is
+ *	  asked for.
  *
  *	  Of keys that stand more than once in an object the last one counts.
  *	  JSON null and a missing key are NULL.
@@ -32,20 +30,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-
-/* A value as it stands in the message; start is NULL where it is missing. */
-typedef struct JsonSlice
-{
-	const char *start;
-	int			len;
-} JsonSlice;
-
-/* The object under decode: the message, or an element that is a row. */
-typedef struct JsonScope
-{
-	JsonSlice  *slices;
-	uint64		serial;			/* tells this object from all others */
-} JsonScope;
 
 /* How a slice becomes a value. */
 typedef enum JsonKind
@@ -76,24 +60,10 @@ typedef struct JsonPopulate
 
 typedef struct JsonState
 {
-	/* for the life of the map */
-	KafkaJsonNode *message_tree;
-	KafkaJsonNode *element_tree;	/* NULL without rows */
+	KafkaJsonParser parser;
 	JsonColumn *columns;
 	int			ncolumns;
-	int			nslots;			/* slices of the message */
-	int			nelement_slots; /* slices of an element */
-	uint64		serial;			/* objects seen */
 	KafkaJsonEncoder *encoder;	/* made when it is needed */
-
-	/* the message under decode */
-	JsonLexContext lex;
-	JsonScope	message;
-	JsonScope	element;
-	JsonSlice  *rows;			/* nelement_slots for each element */
-	int64		nrows;
-	int64		allocated_rows;
-	JsonTokenType rows_type;	/* what stands at the path rows */
 } JsonState;
 
 static void json_check(const KafkaRowMap *map);
@@ -106,35 +76,17 @@ static void check_beside_rows(const KafkaJsonNode *node, const char *rows);
 static JsonKind choose_kind(const KafkaColumn *column);
 static JsonPopulate *make_populate(const KafkaColumn *column);
 
-/* start: the parser */
+/* start */
 static void json_start(KafkaRowMap *map, const KafkaMessage *message);
-static void check_rows(const KafkaRowMap *map, const JsonState *state);
-static void parse_value(JsonState *state, JsonScope *scope,
-						KafkaJsonNode *node);
-static void parse_object(JsonState *state, JsonScope *scope,
-						 KafkaJsonNode *node);
-static void parse_array(JsonState *state, JsonScope *scope,
-						KafkaJsonNode *node);
-static void parse_element(JsonState *state);
-static void parse_root(JsonState *state, JsonScope *scope,
-					   KafkaJsonNode *node);
-static void next_token(JsonState *state);
-static void json_fail(const JsonState *state) pg_attribute_noreturn();
-static KafkaJsonNode *match_key(JsonState *state, JsonScope *scope,
-								KafkaJsonNode *node);
-static KafkaJsonNode *find_key(KafkaJsonNode *node, const char *key,
-							   int len);
-static KafkaJsonNode *find_subscript(const KafkaJsonNode *node, int subscript);
-static void forget(JsonState *state, JsonScope *scope, KafkaJsonNode *node);
+static void check_rows(const KafkaRowMap *map, const KafkaJsonParser *parser);
 
 /* next */
 static bool json_next(KafkaRowMap *map, Datum *values, bool *nulls);
 static Datum slice_value(KafkaRowMap *map, const JsonColumn *json,
-						 const JsonSlice *slice, bool *isnull);
+						 const KafkaJsonSlice *slice, bool *isnull);
 static Datum populate_value(KafkaRowMap *map, const JsonColumn *json,
-							const JsonSlice *slice, bool *isnull);
+							const KafkaJsonSlice *slice, bool *isnull);
 static void missing_error(KafkaRowMap *map, KafkaColumn *column);
-static char *unescape(const char *start, int len, int *result_len);
 
 /* encode */
 static void json_writable(KafkaRowMap *map);
@@ -171,7 +123,7 @@ json_begin(KafkaRowMap *map)
 {
 	JsonState  *state = palloc0(sizeof(JsonState));
 
-	state->message_tree = kafka_json_node_create();
+	state->parser.message_tree = kafka_json_node_create();
 	if (map->options->rows != NULL)
 		add_rows(state, map->options->rows);
 	state->columns = palloc_array(JsonColumn, map->npayload);
@@ -179,8 +131,8 @@ json_begin(KafkaRowMap *map)
 		if (map->payload[i]->needed)
 			add_column(state, map->payload[i]);
 	if (map->options->rows != NULL)
-		check_beside_rows(state->message_tree, map->options->rows);
-	state->message.slices = palloc_array(JsonSlice, state->nslots);
+		check_beside_rows(state->parser.message_tree, map->options->rows);
+	state->parser.message.slices = palloc_array(KafkaJsonSlice, state->parser.nslots);
 	return state;
 }
 
@@ -193,8 +145,8 @@ add_rows(JsonState *state, const char *rows)
 	KafkaJsonPath path;
 
 	kafka_json_path_parse(rows, &path);
-	kafka_json_node_add(state->message_tree, &path)->is_rows = true;
-	state->element_tree = kafka_json_node_create();
+	kafka_json_node_add(state->parser.message_tree, &path)->is_rows = true;
+	state->parser.element_tree = kafka_json_node_create();
 }
 
 /*
@@ -212,9 +164,10 @@ add_column(JsonState *state, KafkaColumn *column)
 	json->kind = choose_kind(column);
 	json->populate = json->kind == JSON_KIND_POPULATE ?
 		make_populate(column) : NULL;
-	json->in_element = state->element_tree != NULL && !path.absolute;
-	tree = json->in_element ? state->element_tree : state->message_tree;
-	json->slot = json->in_element ? state->nelement_slots++ : state->nslots++;
+	json->in_element = state->parser.element_tree != NULL && !path.absolute;
+	tree = json->in_element ? state->parser.element_tree : state->parser.message_tree;
+	json->slot = json->in_element ? state->parser.nelement_slots++ :
+		state->parser.nslots++;
 	kafka_json_node_add_slot(kafka_json_node_add(tree, &path), json->slot);
 }
 
@@ -281,7 +234,7 @@ make_populate(const KafkaColumn *column)
 }
 
 /*
- * Parses a message and notes the slices of all its rows.
+ * Parses a message.
  */
 static void
 json_start(KafkaRowMap *map, const KafkaMessage *message)
@@ -291,304 +244,27 @@ json_start(KafkaRowMap *map, const KafkaMessage *message)
 	int			len;
 
 	text = kafka_text_from_utf8(message->value, message->value_len, &len);
-	kafka_compat_json_lexer(&state->lex, text, len, false);
-	memset(state->message.slices, 0, state->nslots * sizeof(JsonSlice));
-	state->message.serial = ++state->serial;
-	state->rows = NULL;
-	state->nrows = 0;
-	state->allocated_rows = 0;
-	state->rows_type = JSON_TOKEN_INVALID;
-
-	next_token(state);
-	parse_root(state, &state->message, state->message_tree);
-	if (state->lex.token_type != JSON_TOKEN_END)
-		json_fail(state);
-	if (state->element_tree != NULL)
-		check_rows(map, state);
+	kafka_json_parse(&state->parser, text, len);
+	if (map->options->rows != NULL)
+		check_rows(map, &state->parser);
 }
 
 /*
  * Raises an error where the message has no array of rows.
  */
 static void
-check_rows(const KafkaRowMap *map, const JsonState *state)
+check_rows(const KafkaRowMap *map, const KafkaJsonParser *parser)
 {
-	if (state->rows_type == JSON_TOKEN_ARRAY_START)
+	if (parser->rows_start == '[')
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 			 errmsg("message has no array of rows"),
-			 state->rows_type == JSON_TOKEN_INVALID ?
+			 parser->rows_start == '\0' ?
 			 errdetail("Path \"%s\" does not exist.", map->options->rows) :
-			 state->rows_type == JSON_TOKEN_NULL ?
+			 parser->rows_start == 'n' ?
 			 errdetail("Path \"%s\" is null.", map->options->rows) :
 			 errdetail("Path \"%s\" is not an array.", map->options->rows)));
-}
-
-/*
- * Parses the value that a tree is for.
- *
- * Where columns are keys of it, it must be an object or null.
- */
-static void
-parse_root(JsonState *state, JsonScope *scope, KafkaJsonNode *node)
-{
-	JsonTokenType type = state->lex.token_type;
-
-	parse_value(state, scope, node);
-	if (node->nkeys > 0 && type != JSON_TOKEN_OBJECT_START &&
-		type != JSON_TOKEN_NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 scope == &state->element ?
-				 errmsg("element " INT64_FORMAT " of the array of rows is not a JSON object",
-						state->nrows) :
-				 errmsg("message value is not a JSON object")));
-}
-
-/*
- * Parses the value at the current token; what ends at the node gets it.
- *
- * A NULL node is a part of the message that no column wants.
- */
-static void
-parse_value(JsonState *state, JsonScope *scope, KafkaJsonNode *node)
-{
-	JsonLexContext *lex = &state->lex;
-	const char *start = lex->token_start;
-	JsonTokenType type = lex->token_type;
-
-	switch (type)
-	{
-		case JSON_TOKEN_OBJECT_START:
-			parse_object(state, scope, node);
-			break;
-		case JSON_TOKEN_ARRAY_START:
-			parse_array(state, scope, node);
-			break;
-		case JSON_TOKEN_STRING:
-		case JSON_TOKEN_NUMBER:
-		case JSON_TOKEN_TRUE:
-		case JSON_TOKEN_FALSE:
-		case JSON_TOKEN_NULL:
-			next_token(state);
-			break;
-		default:
-			json_fail(state);
-	}
-	if (node == NULL)
-		return;
-	if (node->is_rows)
-		state->rows_type = type;
-	for (int i = 0; i < node->nslots; i++)
-	{
-		JsonSlice  *slice = &scope->slices[node->slots[i]];
-
-		slice->start = start;
-		slice->len = lex->prev_token_terminator - start;
-	}
-}
-
-/*
- * Parses an object.
- */
-static void
-parse_object(JsonState *state, JsonScope *scope, KafkaJsonNode *node)
-{
-	JsonLexContext *lex = &state->lex;
-
-	check_stack_depth();
-	next_token(state);
-	if (lex->token_type == JSON_TOKEN_OBJECT_END)
-	{
-		next_token(state);
-		return;
-	}
-	for (;;)
-	{
-		KafkaJsonNode *child = NULL;
-
-		if (lex->token_type != JSON_TOKEN_STRING)
-			json_fail(state);
-		if (node != NULL && node->nkeys > 0)
-			child = match_key(state, scope, node);
-		next_token(state);
-		if (lex->token_type != JSON_TOKEN_COLON)
-			json_fail(state);
-		next_token(state);
-		parse_value(state, scope, child);
-		if (lex->token_type == JSON_TOKEN_OBJECT_END)
-			break;
-		if (lex->token_type != JSON_TOKEN_COMMA)
-			json_fail(state);
-		next_token(state);
-	}
-	next_token(state);
-}
-
-/*
- * Parses an array.
- */
-static void
-parse_array(JsonState *state, JsonScope *scope, KafkaJsonNode *node)
-{
-	JsonLexContext *lex = &state->lex;
-
-	check_stack_depth();
-	next_token(state);
-	if (lex->token_type == JSON_TOKEN_ARRAY_END)
-	{
-		next_token(state);
-		return;
-	}
-	for (int i = 0;; i++)
-	{
-		if (node == NULL)
-			parse_value(state, scope, NULL);
-		else if (node->is_rows)
-			parse_element(state);
-		else
-			parse_value(state, scope, find_subscript(node, i));
-		if (lex->token_type == JSON_TOKEN_ARRAY_END)
-			break;
-		if (lex->token_type != JSON_TOKEN_COMMA)
-			json_fail(state);
-		next_token(state);
-	}
-	next_token(state);
-}
-
-/*
- * Parses an element that is a row.
- */
-static void
-parse_element(JsonState *state)
-{
-	const int	n = state->nelement_slots;
-
-	CHECK_FOR_INTERRUPTS();
-	if (state->rows == NULL)
-	{
-		state->allocated_rows = 64;
-		state->rows = palloc(Max(n, 1) * 64 * sizeof(JsonSlice));
-	}
-	else if (state->nrows == state->allocated_rows)
-	{
-		state->allocated_rows *= 2;
-		state->rows = repalloc_huge(state->rows, Max(n, 1) *
-									state->allocated_rows *
-									sizeof(JsonSlice));
-	}
-	state->element.slices = state->rows + n * state->nrows;
-	state->element.serial = ++state->serial;
-	memset(state->element.slices, 0, n * sizeof(JsonSlice));
-	parse_root(state, &state->element, state->element_tree);
-	state->nrows++;
-}
-
-/*
- * Moves to the next token.
- */
-static void
-next_token(JsonState *state)
-{
-	if (json_lex(&state->lex) != JSON_SUCCESS)
-		json_fail(state);
-}
-
-/*
- * Raises the in-core parser's error for the message.
- */
-static void
-json_fail(const JsonState *state)
-{
-	JsonLexContext lex;
-	JsonParseErrorType error;
-
-	kafka_compat_json_lexer(&lex, state->lex.input, state->lex.input_length,
-							false);
-	error = pg_parse_json(&lex, &nullSemAction);
-	if (error != JSON_SUCCESS)
-		kafka_compat_json_error(error, &lex);
-	elog(ERROR, "JSON parsers do not agree");
-}
-
-/*
- * Returns the child for the key that is the current token, or NULL.
- *
- * What an earlier key of the same name has given is forgotten.
- */
-static KafkaJsonNode *
-match_key(JsonState *state, JsonScope *scope, KafkaJsonNode *node)
-{
-	const char *key = state->lex.token_start + 1;
-	int			len = state->lex.token_terminator - key - 1;
-	KafkaJsonNode *child;
-
-	if (memchr(key, '\\', len) != NULL)
-		key = unescape(key - 1, len + 2, &len);
-	child = find_key(node, key, len);
-	if (child != NULL)
-	{
-		if (child->seen == scope->serial)
-			forget(state, scope, child);
-		child->seen = scope->serial;
-	}
-	return child;
-}
-
-/*
- * Finds a child by its key.
- *
- * Messages mostly have their keys in the same order, so the search begins
- * behind the child that was found last.
- */
-static KafkaJsonNode *
-find_key(KafkaJsonNode *node, const char *key, int len)
-{
-	for (int i = 0; i < node->nkeys; i++)
-	{
-		KafkaJsonNode *child = node->keys[node->expected];
-
-		if (++node->expected == node->nkeys)
-			node->expected = 0;
-		if (child->step.key_len == len &&
-			memcmp(child->step.key, key, len) == 0)
-			return child;
-	}
-	return NULL;
-}
-
-/*
- * Finds a child by its subscript.
- */
-static KafkaJsonNode *
-find_subscript(const KafkaJsonNode *node, int subscript)
-{
-	for (int i = 0; i < node->nsubscripts; i++)
-		if (node->subscripts[i]->step.subscript == subscript)
-			return node->subscripts[i];
-	return NULL;
-}
-
-/*
- * Forgets all values at a node and below it.
- */
-static void
-forget(JsonState *state, JsonScope *scope, KafkaJsonNode *node)
-{
-	for (int i = 0; i < node->nslots; i++)
-		scope->slices[node->slots[i]].start = NULL;
-	if (node->is_rows)
-	{
-		state->rows_type = JSON_TOKEN_INVALID;
-		state->nrows = 0;
-	}
-	node->seen = 0;
-	for (int i = 0; i < node->nkeys; i++)
-		forget(state, scope, node->keys[i]);
-	for (int i = 0; i < node->nsubscripts; i++)
-		forget(state, scope, node->subscripts[i]);
 }
 
 /*
@@ -598,20 +274,20 @@ static bool
 json_next(KafkaRowMap *map, Datum *values, bool *nulls)
 {
 	JsonState  *state = map->state;
-	JsonSlice  *element = NULL;
+	KafkaJsonSlice  *element = NULL;
 
-	if (map->row >= (state->element_tree == NULL ? 1 : state->nrows))
+	if (map->row >= (state->parser.element_tree == NULL ? 1 : state->parser.nrows))
 		return false;
-	if (state->element_tree != NULL)
-		element = state->rows + (int64) state->nelement_slots * map->row;
+	if (state->parser.element_tree != NULL)
+		element = state->parser.rows + (int64) state->parser.nelement_slots * map->row;
 
 	for (int i = 0; i < state->ncolumns; i++)
 	{
 		JsonColumn *json = &state->columns[i];
-		JsonSlice  *slice;
+		KafkaJsonSlice  *slice;
 
 		slice = json->in_element ? &element[json->slot] :
-			&state->message.slices[json->slot];
+			&state->parser.message.slices[json->slot];
 		if (slice->start == NULL && map->options->strict)
 			missing_error(map, json->column);
 		if (slice->start == NULL || *slice->start == 'n')
@@ -641,7 +317,7 @@ missing_error(KafkaRowMap *map, KafkaColumn *column)
  * Converts a value other than null.
  */
 static Datum
-slice_value(KafkaRowMap *map, const JsonColumn *json, const JsonSlice *slice,
+slice_value(KafkaRowMap *map, const JsonColumn *json, const KafkaJsonSlice *slice,
 			bool *isnull)
 {
 	const char *start = slice->start;
@@ -654,10 +330,10 @@ slice_value(KafkaRowMap *map, const JsonColumn *json, const JsonSlice *slice,
 		return populate_value(map, json, slice, isnull);
 	if (json->kind == JSON_KIND_TEXT && *start == '"')
 	{
-		if (memchr(start, '\\', len) != NULL)
+		if (slice->escaped)
 		{
 			map->column = json->column;
-			start = unescape(start, len, &len);
+			start = kafka_json_unescape(start, len, &len);
 		}
 		else
 		{
@@ -674,7 +350,7 @@ slice_value(KafkaRowMap *map, const JsonColumn *json, const JsonSlice *slice,
  */
 static Datum
 populate_value(KafkaRowMap *map, const JsonColumn *json,
-			   const JsonSlice *slice, bool *isnull)
+			   const KafkaJsonSlice *slice, bool *isnull)
 {
 	JsonPopulate *populate = json->populate;
 	StringInfoData row;
@@ -696,24 +372,6 @@ populate_value(KafkaRowMap *map, const JsonColumn *json,
 	value = heap_getattr(&tuple, 1, populate->desc, isnull);
 	map->column = NULL;
 	return value;
-}
-
-/*
- * Returns the content of a string, which is given with its quotes, by the
- * in-core lexer; palloc'd.
- */
-static char *
-unescape(const char *start, int len, int *result_len)
-{
-	JsonLexContext lex;
-	JsonParseErrorType error;
-
-	kafka_compat_json_lexer(&lex, start, len, true);
-	error = json_lex(&lex);
-	if (error != JSON_SUCCESS)
-		kafka_compat_json_error(error, &lex);
-	*result_len = lex.strval->len;
-	return lex.strval->data;
 }
 
 /*

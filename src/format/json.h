@@ -48,6 +48,43 @@ typedef struct KafkaJsonNode
 	int			expected;		/* child whose key is probably the next */
 } KafkaJsonNode;
 
+/* A value as it stands in the message. */
+typedef struct KafkaJsonSlice
+{
+	const char *start;			/* NULL where the value is missing */
+	int			len;
+	bool		escaped;		/* a string with a backslash */
+} KafkaJsonSlice;
+
+/* An object under decode: the message, or an element that is a row. */
+typedef struct KafkaJsonScope
+{
+	KafkaJsonSlice *slices;		/* by slot */
+	uint64		serial;			/* tells this object from all others */
+} KafkaJsonScope;
+
+typedef struct KafkaJsonParser
+{
+	/* for the life of the map */
+	KafkaJsonNode *message_tree;
+	KafkaJsonNode *element_tree;	/* NULL without rows */
+	int			nslots;			/* of the message */
+	int			nelement_slots;
+	uint64		serial;			/* objects seen */
+
+	/* the message under decode */
+	const char *text;
+	const char *end;
+	const char *next;			/* first byte that is not parsed */
+	KafkaJsonScope message;
+	KafkaJsonScope element;
+	KafkaJsonSlice *rows;		/* nelement_slots for each element */
+	int64		nrows;
+	int64		allocated_rows;
+	char		rows_start;		/* first byte of what should be the array of
+								 * rows, or 0 */
+} KafkaJsonParser;
+
 /* json_path.c */
 extern void kafka_json_path_parse(const char *str, KafkaJsonPath *path);
 extern void kafka_json_path_of_column(const KafkaColumn *column,
@@ -56,6 +93,12 @@ extern KafkaJsonNode *kafka_json_node_create(void);
 extern KafkaJsonNode *kafka_json_node_add(KafkaJsonNode *root,
 										  const KafkaJsonPath *path);
 extern void kafka_json_node_add_slot(KafkaJsonNode *node, int slot);
+
+/* json_parse.c */
+extern void kafka_json_parse(KafkaJsonParser *parser, const char *text,
+							 int len);
+extern char *kafka_json_unescape(const char *start, int len,
+								 int *result_len);
 
 /* json_encode.c */
 typedef struct KafkaJsonEncoder KafkaJsonEncoder;
