@@ -53,6 +53,7 @@ static void add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu,
 static void raise_refused(const KafkaMessage *message,
 						  rd_kafka_resp_err_t err);
 static void raise_failed(KafkaProducer *producer);
+static void give_up(KafkaProducer *producer) pg_attribute_noreturn();
 static void wait_for_reports(KafkaProducer *producer);
 static void progress_callback(void *arg);
 
@@ -128,7 +129,8 @@ warn_unflushed(KafkaProducer *producer)
  *
  * delivery, if not NULL, must live until the next flush, which fills it.  A
  * full queue is waited for.  Raises an ERROR when the client refuses the
- * message (unknown partition, too large); messages sent before are not undone.
+ * message (unknown partition, too large), or when one sent before has failed;
+ * messages sent before are not undone.
  */
 void
 kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
@@ -139,13 +141,19 @@ kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
 	use_topic(producer, message->topic);
 	while ((err = try_send(producer, message, delivery)) ==
 		   RD_KAFKA_RESP_ERR__QUEUE_FULL)
+	{
 		wait_for_reports(producer);
+		if (producer->failed > 0)
+			give_up(producer);
+	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		raise_refused(message, err);
 
 	producer->sent++;
 	if ((producer->sent & 0x3ff) == 0)
 		kafka_handle_serve(producer->handle);
+	if (producer->failed > 0)
+		give_up(producer);
 }
 
 /*
@@ -164,6 +172,21 @@ kafka_producer_flush(KafkaProducer *producer)
 		raise_failed(producer);
 	producer->sent = 0;
 	producer->delivered = 0;
+}
+
+/*
+ * Raises the failure of a message before all have been sent.
+ *
+ * What the client has not yet put on the wire fails at once; the rest is
+ * waited for, so that what is said of it is true.
+ */
+static void
+give_up(KafkaProducer *producer)
+{
+	rd_kafka_purge(producer->handle->rk,
+				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	kafka_producer_flush(producer);
+	pg_unreachable();
 }
 
 /*
