@@ -270,7 +270,7 @@ COMMENT ON COLUMN kafka.stat_subscription.batches IS
 COMMENT ON COLUMN kafka.stat_subscription.lag_messages IS
 'offsets between the positions and the ends of the partitions, as far as the worker knows; NULL without a worker';
 COMMENT ON COLUMN kafka.stat_subscription.last_message_time IS
-'newest timestamp of the messages in the last batch';
+'timestamp of the last message applied';
 COMMENT ON COLUMN kafka.stat_subscription.last_error IS
 'the error that stopped the subscription, or that the worker last ended with; for the owner and members of pg_read_all_stats only';
 

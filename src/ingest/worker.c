@@ -124,6 +124,7 @@ static bool lock_definition(Worker *worker);
 static void move_positions(Worker *worker);
 static void note_message(Worker *worker, const KafkaMessage *message);
 static void note_commit(Worker *worker);
+static int64 range_bytes(Worker *worker);
 static TimestampTz message_time(const KafkaMessage *message);
 static void show_state(Worker *worker, KafkaWorkerState state);
 static void show_lag(Worker *worker);
@@ -157,6 +158,9 @@ kafka_worker_main(Datum arg)
 		proc_exit(0);
 	worker.id = worker.slot->subscription;
 	connect_to_database(&worker);
+	ereport(LOG,
+			(errmsg("worker for Kafka subscription \"%s\" has started",
+					NameStr(worker.slot->name))));
 	worker.context = AllocSetContextCreate(TopMemoryContext,
 										   "kafka worker round",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -489,6 +493,8 @@ gather(Worker *worker)
 		room = worker->subscription->batch_rows -
 			kafka_consumer_count(worker->consumer);
 		worker->polled = kafka_consumer_poll(worker->consumer, room, timeout);
+		if (worker->polled > 0)
+			show_lag(worker);
 		if (empty && worker->polled > 0)
 			worker->first_message = GetCurrentTimestamp();
 	}
@@ -768,20 +774,14 @@ note_commit(Worker *worker)
 {
 	KafkaWorkerStats *stats = &worker->slot->stats;
 	int			count = worker->last - worker->first;
-	int64		bytes = 0;
-	TimestampTz newest = 0;
+	int64		bytes = count > 0 ? range_bytes(worker) : 0;
+	TimestampTz newest = count > 0 ?
+		message_time(kafka_consumer_message(worker->consumer,
+											worker->last - 1)) : 0;
 
 	for (int m = 0, i = 0; m < worker->nmoves; i++)
 		if (worker->partitions[i].partition == worker->moves[m].partition)
 			worker->partitions[i].seen = worker->moves[m++].next;
-	for (int i = worker->first; i < worker->last; i++)
-	{
-		const KafkaMessage *message =
-			kafka_consumer_message(worker->consumer, i);
-
-		bytes += message->key_len + message->value_len;
-		newest = Max(newest, message_time(message));
-	}
 	worker->last_write = GetCurrentTimestamp();
 
 	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
@@ -797,6 +797,27 @@ note_commit(Worker *worker)
 	LWLockRelease(KafkaShared->lock);
 	show_lag(worker);
 	ConditionVariableBroadcast(&KafkaShared->progress);
+}
+
+/*
+ * Returns the bytes of keys and values of the messages just written.
+ */
+static int64
+range_bytes(Worker *worker)
+{
+	int64		bytes = 0;
+
+	if (worker->first == 0 &&
+		worker->last == kafka_consumer_count(worker->consumer))
+		return kafka_consumer_bytes(worker->consumer);
+	for (int i = worker->first; i < worker->last; i++)
+	{
+		const KafkaMessage *message =
+			kafka_consumer_message(worker->consumer, i);
+
+		bytes += message->key_len + message->value_len;
+	}
+	return bytes;
 }
 
 /*
