@@ -20,6 +20,15 @@ INSERT INTO t SELECT i, repeat('x', 1000), i % 2 FROM generate_series(1, 20000) 
 SQL
 my $session = KafkaCluster::session($node);
 
+# Says whether the topic has more messages than that.
+sub arrived
+{
+	my ($count) = @_;
+
+	return $count < $node->safe_psql('postgres',
+		"SELECT sum(high) FROM kafka.watermarks('broker', '$topic')");
+}
+
 # A scan that has begun does not end short: it fails.
 $session->run('BEGIN; DECLARE c CURSOR FOR SELECT a FROM t; FETCH 1 FROM c');
 $broker->pause;
@@ -50,12 +59,7 @@ is("$out$err", '20000|200010000', 'a scan outlives a restart of the broker');
 $node->safe_psql('postgres', "ALTER SERVER broker OPTIONS (SET timeout '3s')");
 my $before = $node->safe_psql('postgres', "SELECT sum(high) FROM kafka.watermarks('broker', '$topic')");
 $session->send(q{INSERT INTO t SELECT i, repeat('x', 1000), i % 2 FROM generate_series(1, 10000000) i});
-ok( KafkaCluster::wait_for(
-		sub {
-			$before + 1000 < $node->safe_psql('postgres',
-				"SELECT sum(high) FROM kafka.watermarks('broker', '$topic')");
-		}),
-	'some of an INSERT has arrived');
+ok(KafkaCluster::wait_for(sub { arrived($before + 1000) }), 'some of an INSERT has arrived');
 $broker->pause;
 ($out, $err) = $session->finish;
 like($err, qr/ERROR:  08006: could not deliver (\d+) of (\d+) messages to Kafka/,
@@ -69,12 +73,20 @@ is(($session->run('SELECT count(*) FROM t WHERE _offset < 10'))[0], '20', 'the s
 
 # A full queue takes a cancel.
 $node->safe_psql('postgres', "ALTER SERVER broker OPTIONS (SET timeout '60s')");
+$before = $node->safe_psql('postgres', "SELECT sum(high) FROM kafka.watermarks('broker', '$topic')");
+$session->send(q{INSERT INTO t SELECT i, repeat('x', 1000), i % 2 FROM generate_series(1, 10000000) i});
+ok(KafkaCluster::wait_for(sub { arrived($before + 1000) }), 'some of an INSERT has arrived');
 $broker->pause;
-$session->send(q{SET statement_timeout = '1s'; INSERT INTO t SELECT i, repeat('x', 1000), i % 2 FROM generate_series(1, 10000000) i});
+ok( KafkaCluster::wait_for(
+		sub {
+			$node->safe_psql('postgres',
+				"SELECT wait_event FROM pg_stat_activity WHERE pid = " . $session->pid) eq 'Extension';
+		}),
+	'it waits for room in the queue');
+$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $session->pid . ')');
 ($out, $err) = $session->finish;
 $broker->resume;
-like($err, qr/ERROR:  57014: canceling statement due to statement timeout/,
-	'an INSERT that waits for room in the queue can be cancelled');
+like($err, qr/ERROR:  57014: canceling statement due to user request/, 'and can be cancelled');
 like($err, qr/CONTEXT:.*messages delivered, .* not yet acknowledged|WARNING:  01000: \d+ messages of the failed statement/s,
 	'and tells what became of its messages');
 
