@@ -8,7 +8,7 @@
  *	  a.b[0].c.  A key that holds one of . [ ] " stands in double quotes, where
  *	  a backslash takes the next character as it is.  $ is the message itself:
  *	  $.a.b begins there even where paths are relative to the element of an
- *	  array.  An empty path is the place where paths begin.
+ *	  array.  @, or an empty path, is the place where paths begin.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,12 +40,13 @@ void
 kafka_json_path_parse(const char *str, KafkaJsonPath *path)
 {
 	const char *p = str;
-
-	path->absolute = p[0] == '$' &&
+	bool		anchored = (p[0] == '$' || p[0] == '@') &&
 		(p[1] == '\0' || p[1] == '.' || p[1] == '[');
+
+	path->absolute = anchored && *p == '$';
 	path->steps = palloc0((strlen(str) + 1) * sizeof(KafkaJsonStep));
 	path->nsteps = 0;
-	if (path->absolute)
+	if (anchored)
 		p++;
 	while (*p != '\0')
 	{
