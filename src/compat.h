@@ -24,6 +24,13 @@
 #endif
 
 /*
+ * A function that does not return says so in front of its declaration (18).
+ */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/*
  * Foreign data wrapper.
  */
 #include "commands/explain.h"
@@ -175,6 +182,13 @@ kafka_compat_is_virtual(Form_pg_attribute attribute)
 /* 18: CopyFrom() takes its rows from a CopyFromRoutine. */
 #if PG_VERSION_NUM >= 180000
 #define KAFKA_HAVE_COPY_ROUTINE
+#endif
+
+/* 16: CopyFromState->defexprs is indexed by column, as defmap[] says. */
+#if PG_VERSION_NUM >= 160000
+#define KAFKA_COPY_DEFAULT(column, number) (column)
+#else
+#define KAFKA_COPY_DEFAULT(column, number) (number)
 #endif
 
 /* 16: only SET ROLE, not membership as such, lets one act as another. */

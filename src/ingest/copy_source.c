@@ -162,7 +162,7 @@ replace_source(CopyFromState cstate, const List *attnums)
 
 		expression->evalfunc = column_value;
 		expression->evalfunc_private = (void *) (intptr_t) i;
-		cstate->defexprs[i] = expression;
+		cstate->defexprs[KAFKA_COPY_DEFAULT(i, cstate->num_defaults)] = expression;
 		cstate->defmap[cstate->num_defaults++] = i;
 	}
 }
