@@ -24,12 +24,10 @@
 #include "compat.h"
 #include "format/json.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 
 /* How a slice becomes a value. */
 typedef enum JsonKind
@@ -70,7 +68,7 @@ static void json_check(const KafkaRowMap *map);
 
 /* begin */
 static void *json_begin(KafkaRowMap *map);
-static void add_rows(JsonState *state, const char *rows);
+static void add_rows(KafkaJsonParser *parser, const char *rows);
 static void add_column(JsonState *state, KafkaColumn *column);
 static void check_beside_rows(const KafkaJsonNode *node, const char *rows);
 static JsonKind choose_kind(const KafkaColumn *column);
@@ -104,7 +102,7 @@ const KafkaFormat kafka_format_json = {
 };
 
 /*
- * Leaves everything to begin, which parses all paths.
+ * Parses the paths of all columns, needed or not.
  */
 static void
 json_check(const KafkaRowMap *map)
@@ -122,17 +120,19 @@ static void *
 json_begin(KafkaRowMap *map)
 {
 	JsonState  *state = palloc0(sizeof(JsonState));
+	KafkaJsonParser *parser = &state->parser;
+	const char *rows = map->options->rows;
 
-	state->parser.message_tree = kafka_json_node_create();
-	if (map->options->rows != NULL)
-		add_rows(state, map->options->rows);
+	parser->message_tree = kafka_json_node_create();
+	if (rows != NULL)
+		add_rows(parser, rows);
 	state->columns = palloc_array(JsonColumn, map->npayload);
 	for (int i = 0; i < map->npayload; i++)
 		if (map->payload[i]->needed)
 			add_column(state, map->payload[i]);
-	if (map->options->rows != NULL)
-		check_beside_rows(state->parser.message_tree, map->options->rows);
-	state->parser.message.slices = palloc_array(KafkaJsonSlice, state->parser.nslots);
+	if (rows != NULL)
+		check_beside_rows(parser->message_tree, rows);
+	parser->message.slices = palloc_array(KafkaJsonSlice, parser->nslots);
 	return state;
 }
 
@@ -140,13 +140,13 @@ json_begin(KafkaRowMap *map)
  * Marks the array whose elements are rows.
  */
 static void
-add_rows(JsonState *state, const char *rows)
+add_rows(KafkaJsonParser *parser, const char *rows)
 {
 	KafkaJsonPath path;
 
 	kafka_json_path_parse(rows, &path);
-	kafka_json_node_add(state->parser.message_tree, &path)->is_rows = true;
-	state->parser.element_tree = kafka_json_node_create();
+	kafka_json_node_add(parser->message_tree, &path)->is_rows = true;
+	parser->element_tree = kafka_json_node_create();
 }
 
 /*
@@ -155,6 +155,7 @@ add_rows(JsonState *state, const char *rows)
 static void
 add_column(JsonState *state, KafkaColumn *column)
 {
+	KafkaJsonParser *parser = &state->parser;
 	JsonColumn *json = &state->columns[state->ncolumns++];
 	KafkaJsonPath path;
 	KafkaJsonNode *tree;
@@ -164,10 +165,9 @@ add_column(JsonState *state, KafkaColumn *column)
 	json->kind = choose_kind(column);
 	json->populate = json->kind == JSON_KIND_POPULATE ?
 		make_populate(column) : NULL;
-	json->in_element = state->parser.element_tree != NULL && !path.absolute;
-	tree = json->in_element ? state->parser.element_tree : state->parser.message_tree;
-	json->slot = json->in_element ? state->parser.nelement_slots++ :
-		state->parser.nslots++;
+	json->in_element = parser->element_tree != NULL && !path.absolute;
+	tree = json->in_element ? parser->element_tree : parser->message_tree;
+	json->slot = json->in_element ? parser->nelement_slots++ : parser->nslots++;
 	kafka_json_node_add_slot(kafka_json_node_add(tree, &path), json->slot);
 }
 
@@ -240,11 +240,11 @@ static void
 json_start(KafkaRowMap *map, const KafkaMessage *message)
 {
 	JsonState  *state = map->state;
-	const char *text;
+	const char *input;
 	int			len;
 
-	text = kafka_text_from_utf8(message->value, message->value_len, &len);
-	kafka_json_parse(&state->parser, text, len);
+	input = kafka_text_from_utf8(message->value, message->value_len, &len);
+	kafka_json_parse(&state->parser, input, len);
 	if (map->options->rows != NULL)
 		check_rows(map, &state->parser);
 }
@@ -274,20 +274,21 @@ static bool
 json_next(KafkaRowMap *map, Datum *values, bool *nulls)
 {
 	JsonState  *state = map->state;
-	KafkaJsonSlice  *element = NULL;
+	const KafkaJsonParser *parser = &state->parser;
+	const KafkaJsonSlice *element = NULL;
 
-	if (map->row >= (state->parser.element_tree == NULL ? 1 : state->parser.nrows))
+	if (map->row >= (map->options->rows == NULL ? 1 : parser->nrows))
 		return false;
-	if (state->parser.element_tree != NULL)
-		element = state->parser.rows + (int64) state->parser.nelement_slots * map->row;
+	if (parser->nelement_slots > 0)
+		element = parser->rows + (int64) parser->nelement_slots * map->row;
 
 	for (int i = 0; i < state->ncolumns; i++)
 	{
 		JsonColumn *json = &state->columns[i];
-		KafkaJsonSlice  *slice;
+		const KafkaJsonSlice *slice;
 
 		slice = json->in_element ? &element[json->slot] :
-			&state->parser.message.slices[json->slot];
+			&parser->message.slices[json->slot];
 		if (slice->start == NULL && map->options->strict)
 			missing_error(map, json->column);
 		if (slice->start == NULL || *slice->start == 'n')

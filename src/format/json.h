@@ -73,7 +73,7 @@ typedef struct KafkaJsonParser
 	uint64		serial;			/* objects seen */
 
 	/* the message under decode */
-	const char *text;
+	const char *input;
 	const char *end;
 	const char *next;			/* first byte that is not parsed */
 	KafkaJsonScope message;
@@ -95,7 +95,7 @@ extern KafkaJsonNode *kafka_json_node_add(KafkaJsonNode *root,
 extern void kafka_json_node_add_slot(KafkaJsonNode *node, int slot);
 
 /* json_parse.c */
-extern void kafka_json_parse(KafkaJsonParser *parser, const char *text,
+extern void kafka_json_parse(KafkaJsonParser *parser, const char *input,
 							 int len);
 extern char *kafka_json_unescape(const char *start, int len,
 								 int *result_len);

@@ -38,15 +38,15 @@ typedef enum KafkaJsonOutput
 struct KafkaJsonEncoder
 {
 	KafkaJsonNode *tree;		/* slots are numbers of payload columns */
-	KafkaJsonOutput *outputs;		/* of each payload column */
+	KafkaJsonOutput *outputs;	/* of each payload column */
 	FmgrInfo   *to_json;		/* of those that use it */
 };
 
 static void insert_path(KafkaJsonEncoder *encoder, KafkaRowMap *map,
 						int column);
 static void check_node(const KafkaJsonNode *node, const KafkaRowMap *map);
-static void refuse(const KafkaRowMap *map, const KafkaColumn *column,
-				   const char *reason) pg_attribute_noreturn();
+pg_noreturn static void refuse(const KafkaRowMap *map,
+							   const KafkaColumn *column, const char *reason);
 static const KafkaColumn *any_column(const KafkaJsonNode *node,
 									 const KafkaRowMap *map);
 static KafkaJsonOutput choose_output(const KafkaColumn *column);
@@ -238,7 +238,7 @@ write_value(KafkaJsonEncoder *encoder, KafkaRowMap *map, int i, Datum value,
 			StringInfo out)
 {
 	KafkaColumn *column = map->payload[i];
-	KafkaJsonOutput	output = encoder->outputs[i];
+	KafkaJsonOutput output = encoder->outputs[i];
 	char	   *str;
 
 	if (output == JSON_OUTPUT_TO_JSON)

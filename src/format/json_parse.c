@@ -49,7 +49,7 @@ static void parse_number(KafkaJsonParser *parser);
 static void parse_digits(KafkaJsonParser *parser);
 static void parse_word(KafkaJsonParser *parser, const char *word, int len);
 static void end_word(KafkaJsonParser *parser);
-static void json_fail(const KafkaJsonParser *parser) pg_attribute_noreturn();
+pg_noreturn static void json_fail(const KafkaJsonParser *parser);
 
 /*
  * Returns the byte at the parser, or NUL at the end.
@@ -101,11 +101,11 @@ are_plain(const char *p)
  * The slices of rows are palloc'd in the current memory context.
  */
 void
-kafka_json_parse(KafkaJsonParser *parser, const char *text, int len)
+kafka_json_parse(KafkaJsonParser *parser, const char *input, int len)
 {
-	parser->text = text;
-	parser->end = text + len;
-	parser->next = text;
+	parser->input = input;
+	parser->end = input + len;
+	parser->next = input;
 	memset(parser->message.slices, 0,
 		   parser->nslots * sizeof(KafkaJsonSlice));
 	parser->message.serial = ++parser->serial;
@@ -531,8 +531,8 @@ json_fail(const KafkaJsonParser *parser)
 	JsonLexContext lex;
 	JsonParseErrorType error;
 
-	kafka_compat_json_lexer(&lex, parser->text, parser->end - parser->text,
-							false);
+	kafka_compat_json_lexer(&lex, parser->input,
+							parser->end - parser->input, false);
 	error = pg_parse_json(&lex, &nullSemAction);
 	if (error != JSON_SUCCESS)
 		kafka_compat_json_error(error, &lex);

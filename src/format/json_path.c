@@ -27,8 +27,8 @@ static const char *parse_key(const char *str, const char *p,
 							 KafkaJsonStep *step);
 static const char *parse_quoted_key(const char *str, const char *p,
 									KafkaJsonStep *step);
-static void path_error(const char *str, const char *p, const char *reason)
-			pg_attribute_noreturn();
+pg_noreturn static void path_error(const char *str, const char *p,
+								   const char *reason);
 static KafkaJsonNode *find_or_add(KafkaJsonNode *parent,
 								  const KafkaJsonStep *step);
 static bool same_step(const KafkaJsonStep *a, const KafkaJsonStep *b);
@@ -40,9 +40,10 @@ void
 kafka_json_path_parse(const char *str, KafkaJsonPath *path)
 {
 	const char *p = str;
-	bool		anchored = (p[0] == '$' || p[0] == '@') &&
-		(p[1] == '\0' || p[1] == '.' || p[1] == '[');
+	bool		anchored = false;
 
+	if (p[0] == '$' || p[0] == '@')
+		anchored = p[1] == '\0' || p[1] == '.' || p[1] == '[';
 	path->absolute = anchored && *p == '$';
 	path->steps = palloc0((strlen(str) + 1) * sizeof(KafkaJsonStep));
 	path->nsteps = 0;
