@@ -37,6 +37,7 @@
 #define MAX_BATCH_ROWS 1000000
 #define MAX_BATCH_INTERVAL 3600000	/* ms */
 #define WAIT_SLICE 200			/* ms */
+#define MIN_TIMEOUT 1000		/* ms for Kafka to answer */
 
 PG_FUNCTION_INFO_V1(kafka_create_subscription);
 PG_FUNCTION_INFO_V1(kafka_drop_subscription);
@@ -300,7 +301,7 @@ starts_at_end(const char *start)
 
 /*
  * Asks Kafka, as the subscription's owner, what the topic's partitions hold;
- * takes no longer than timeout ms.
+ * takes no longer than timeout ms, or a second.
  */
 static int
 get_offsets(const KafkaSubscription *subscription, int64 timeout,
@@ -311,7 +312,8 @@ get_offsets(const KafkaSubscription *subscription, int64 timeout,
 	KafkaConsumer *consumer;
 	int			n;
 
-	options->client->timeout = Min(options->client->timeout, Max(timeout, 1));
+	options->client->timeout = Min(options->client->timeout,
+								   Max(timeout, MIN_TIMEOUT));
 	consumer = kafka_consumer_open(options->client);
 	n = kafka_consumer_offsets(consumer, subscription->topic, offsets);
 	kafka_consumer_close(consumer);

@@ -36,11 +36,10 @@ typedef struct MessageRows
 {
 	const KafkaSubscription *subscription;
 	KafkaConsumer *consumer;
-	int			first;			/* messages [first, last) */
+	int			next;			/* messages [next, last) are left */
 	int			last;
-	int			next;			/* the next to decode */
-	bool		open;			/* the one before it may have more rows */
-	bool		decoding;
+	bool		open;			/* the one before them may have more rows */
+	bool	   *decoding;
 	int64		rows;			/* returned */
 
 	KafkaRowMap *map;
@@ -57,7 +56,6 @@ static uint64 copy_as_table_owner(Relation target, const List *attnums,
 								  MessageRows *rows);
 static bool next_row(void *arg, Datum *values, bool *nulls);
 static bool decode_row(MessageRows *rows);
-static void add_error_context(void *arg);
 
 /*
  * kafka_apply_messages
@@ -66,7 +64,9 @@ static void add_error_context(void *arg);
  *
  * columns is what kafka_map_columns() has returned.  Ends early, between two
  * messages, when it has seen batch_rows rows.  Adds to *rows what was stored.
- * The relations are locked and checked, and a snapshot is active.
+ * *decoding is true while a message is decoded; an error then says itself which
+ * one it is about.  The relations are locked and checked, and a snapshot is
+ * active.
  */
 int
 kafka_apply_messages(const KafkaSubscription *subscription,
@@ -74,10 +74,15 @@ kafka_apply_messages(const KafkaSubscription *subscription,
 					 Relation source, Relation target,
 					 const List *columns,
 					 KafkaConsumer *consumer, int first, int last,
-					 int64 *rows)
+					 int64 *rows, bool *decoding)
 {
-	MessageRows state = {subscription, consumer, first, last, first};
-	ErrorContextCallback callback;
+	MessageRows state = {
+		.subscription = subscription,
+		.consumer = consumer,
+		.last = last,
+		.next = first,
+		.decoding = decoding
+	};
 	List	   *attnums = NIL;
 	ListCell   *lc;
 
@@ -86,13 +91,7 @@ kafka_apply_messages(const KafkaSubscription *subscription,
 							  ((KafkaColumnMap *) lfirst(lc))->target);
 	begin_rows(&state, options, source, columns);
 
-	callback.callback = add_error_context;
-	callback.arg = &state;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
 	*rows += copy_as_table_owner(target, attnums, &state);
-	error_context_stack = callback.previous;
-
 	FreeExprContext(state.econtext, true);
 	return state.next - first;
 }
@@ -177,7 +176,7 @@ decode_row(MessageRows *rows)
 {
 	bool		found = false;
 
-	rows->decoding = true;
+	*rows->decoding = true;
 	for (;;)
 	{
 		if (rows->open)
@@ -191,28 +190,6 @@ decode_row(MessageRows *rows)
 		rows->next++;
 		rows->open = true;
 	}
-	rows->decoding = false;
+	*rows->decoding = false;
 	return found;
-}
-
-/*
- * Says which messages an error is about, unless the row map has said so.
- */
-static void
-add_error_context(void *arg)
-{
-	MessageRows *rows = arg;
-	const KafkaMessage *message = kafka_consumer_message(rows->consumer,
-														 rows->first);
-	int			n = rows->last - rows->first;
-
-	if (!rows->decoding)
-	{
-		if (n == 1)
-			errcontext("topic \"%s\", partition %d, offset " INT64_FORMAT,
-					   message->topic, message->partition, message->offset);
-		else
-			errcontext("%d messages of topic \"%s\"", n, message->topic);
-	}
-	errcontext("subscription \"%s\"", rows->subscription->name);
 }

@@ -17,6 +17,6 @@ extern int	kafka_apply_messages(const KafkaSubscription *subscription,
 								 Relation source, Relation target,
 								 const List *columns,
 								 KafkaConsumer *consumer, int first, int last,
-								 int64 *rows);
+								 int64 *rows, bool *decoding);
 
 #endif							/* KAFKA_APPLY_H */

@@ -93,6 +93,7 @@ typedef struct Worker
 	int			nmoves;
 	int64		rows;
 	bool		preparing;		/* does not look at messages yet */
+	bool		decoding;		/* looks at a single one */
 	bool		written;		/* neither outdated nor failed */
 } Worker;
 
@@ -120,6 +121,7 @@ static bool has_moved(Worker *worker);
 static void apply_batch(Worker *worker);
 static bool apply_range(Worker *worker, int first, int last);
 static void write_range(Worker *worker);
+static void add_error_context(void *arg);
 static bool lock_definition(Worker *worker);
 static void move_positions(Worker *worker);
 static void note_message(Worker *worker, const KafkaMessage *message);
@@ -650,8 +652,15 @@ write_range(Worker *worker)
 	Relation	source;
 	Relation	target;
 	List	   *columns;
+	ErrorContextCallback callback = {
+		.callback = add_error_context,
+		.arg = worker,
+		.previous = error_context_stack
+	};
 
+	error_context_stack = &callback;
 	worker->preparing = true;
+	worker->decoding = false;
 	worker->written = false;
 	worker->rows = 0;
 	worker->nmoves = 0;
@@ -660,6 +669,7 @@ write_range(Worker *worker)
 	if (!lock_definition(worker))
 	{
 		CommitTransactionCommand();
+		error_context_stack = callback.previous;
 		return;
 	}
 	source = kafka_open_source(subscription->source, subscription->name);
@@ -678,7 +688,8 @@ write_range(Worker *worker)
 				kafka_apply_messages(subscription, worker->options,
 									 source, target, columns,
 									 worker->consumer, worker->first,
-									 worker->last, &worker->rows);
+									 worker->last, &worker->rows,
+									 &worker->decoding);
 		move_positions(worker);
 		worker->written = true;
 	}
@@ -686,7 +697,29 @@ write_range(Worker *worker)
 	table_close(source, NoLock);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	error_context_stack = callback.previous;
 	pgstat_report_stat(false);
+}
+
+/*
+ * Says which subscription, and which messages, an error is about.
+ *
+ * Of more than one message it is one, and will be tried alone.
+ */
+static void
+add_error_context(void *arg)
+{
+	Worker	   *worker = arg;
+	const KafkaMessage *message;
+
+	if (!worker->preparing && !worker->decoding &&
+		worker->last - worker->first == 1)
+	{
+		message = kafka_consumer_message(worker->consumer, worker->first);
+		errcontext("topic \"%s\", partition %d, offset " INT64_FORMAT,
+				   message->topic, message->partition, message->offset);
+	}
+	errcontext("subscription \"%s\"", worker->subscription->name);
 }
 
 /*
