@@ -44,6 +44,7 @@ struct KafkaConsumer
 	MemoryContextCallback callback;
 	rd_kafka_queue_t *queue;	/* all partitions' messages */
 	bool		wake_fetcher;	/* this librdkafka needs it */
+	bool		want_headers;	/* messages come with their headers */
 
 	/* from start() to stop() */
 	char	   *topic;
@@ -136,6 +137,17 @@ void
 kafka_consumer_close(KafkaConsumer *consumer)
 {
 	close_consumer(consumer);
+}
+
+/*
+ * kafka_consumer_want_headers
+ *		Says whether kafka_consumer_message() reads headers, which takes time
+ *		even where there are none; without, messages seem to have none.
+ */
+void
+kafka_consumer_want_headers(KafkaConsumer *consumer, bool want)
+{
+	consumer->want_headers = want;
 }
 
 static void
@@ -307,7 +319,8 @@ const KafkaMessage *
 kafka_consumer_message(KafkaConsumer *consumer, int i)
 {
 	Assert(i >= 0 && i < consumer->count);
-	take_headers(consumer, i);
+	if (consumer->want_headers)
+		take_headers(consumer, i);
 	return &consumer->messages[i];
 }
 
@@ -562,7 +575,7 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	message->value = raw->payload;
 	message->value_len = raw->len;
 	message->headers = NULL;
-	message->nheaders = -1;		/* not looked at */
+	message->nheaders = 0;
 	consumer->raw[consumer->count++] = raw;
 	consumer->bytes += raw->len + raw->key_len;
 	position->at_log_end = false;
@@ -706,7 +719,7 @@ wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes, bool drained)
 }
 
 /*
- * Reads the headers of a message that has any, once.
+ * Reads the headers of a message that has any.
  */
 static void
 take_headers(KafkaConsumer *consumer, int i)
@@ -716,9 +729,8 @@ take_headers(KafkaConsumer *consumer, int i)
 	KafkaHeader *copy;
 	size_t		n;
 
-	if (message->nheaders >= 0)
+	if (message->headers != NULL)
 		return;
-	message->nheaders = 0;
 	if (rd_kafka_message_headers(consumer->raw[i], &headers) !=
 		RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;

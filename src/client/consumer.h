@@ -43,6 +43,7 @@ typedef struct KafkaPartitionPosition
 
 extern KafkaConsumer *kafka_consumer_open(const KafkaClientOptions *options);
 extern void kafka_consumer_close(KafkaConsumer *consumer);
+extern void kafka_consumer_want_headers(KafkaConsumer *consumer, bool want);
 extern int	kafka_consumer_offsets(KafkaConsumer *consumer, const char *topic,
 								   KafkaPartitionOffsets **offsets);
 extern void kafka_consumer_start(KafkaConsumer *consumer, const char *topic,

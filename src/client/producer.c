@@ -17,6 +17,7 @@
 
 #include "client/handle.h"
 #include "client/producer.h"
+#include "compat.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -53,7 +54,7 @@ static void add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu,
 static void raise_refused(const KafkaMessage *message,
 						  rd_kafka_resp_err_t err);
 static void raise_failed(KafkaProducer *producer);
-static void give_up(KafkaProducer *producer) pg_attribute_noreturn();
+pg_noreturn static void give_up(KafkaProducer *producer);
 static void wait_for_reports(KafkaProducer *producer);
 static void progress_callback(void *arg);
 

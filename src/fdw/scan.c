@@ -191,6 +191,7 @@ open_scan(ForeignScanState *node, KafkaScanState *state)
 	/* the event of a partition's end comes with an empty response only */
 	kafka_options_default(state->options->client, "fetch.wait.max.ms", "10");
 	state->consumer = kafka_consumer_open(state->options->client);
+	kafka_consumer_want_headers(state->consumer, state->map->needs_headers);
 	state->noffsets = kafka_consumer_offsets(state->consumer,
 											 state->options->topic,
 											 &state->offsets);

@@ -113,6 +113,7 @@ begin_rows(MessageRows *rows, const KafkaTableOptions *options,
 								FirstLowInvalidHeapAttributeNumber);
 	}
 	rows->map = kafka_rowmap_create(source, options, needed);
+	kafka_consumer_want_headers(rows->consumer, rows->map->needs_headers);
 	rows->values = palloc0(sizeof(Datum) * rows->map->natts);
 	rows->nulls = palloc0(sizeof(bool) * rows->map->natts);
 	rows->econtext = CreateStandaloneExprContext();

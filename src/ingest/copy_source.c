@@ -39,6 +39,15 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_relation.h"
 
+/*
+ * CopyFrom() keeps up to 1000 rows, or 64 kB of input lines, for one insertion,
+ * each in a slot that it makes anew for every COPY.  As our COPYs are short,
+ * making slots is a good part of their cost, more so as the resource owner
+ * searches through all of them.  So a row counts as that much input, whatever
+ * its size, and 256 rows go together.
+ */
+#define ROW_BYTES 256
+
 typedef struct CopySourceState
 {
 	KafkaNextRow next;
@@ -72,6 +81,7 @@ kafka_copy_rows(Relation target, const List *attnums, KafkaNextRow next,
 	source = &state;
 	cstate = begin_copy(target, attnums);
 	replace_source(cstate, attnums);
+	cstate->line_buf.len = ROW_BYTES;
 	rows = CopyFrom(cstate);
 	EndCopyFrom(cstate);
 	source = NULL;
