@@ -50,19 +50,20 @@
 
 static inline ForeignPath *
 kafka_compat_foreignscan_path(PlannerInfo *root, RelOptInfo *rel,
-							  double rows, Cost startup_cost, Cost total_cost)
+							  double rows, Cost startup_cost, Cost total_cost,
+							  Relids required_outer)
 {
 #if PG_VERSION_NUM >= 180000
 	return create_foreignscan_path(root, rel, NULL, rows, 0, startup_cost,
-								   total_cost, NIL, rel->lateral_relids, NULL,
+								   total_cost, NIL, required_outer, NULL,
 								   NIL, NIL);
 #elif PG_VERSION_NUM >= 170000
 	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
-								   total_cost, NIL, rel->lateral_relids, NULL,
+								   total_cost, NIL, required_outer, NULL,
 								   NIL, NIL);
 #else
 	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
-								   total_cost, NIL, rel->lateral_relids, NULL,
+								   total_cost, NIL, required_outer, NULL,
 								   NIL);
 #endif
 }

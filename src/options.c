@@ -64,6 +64,26 @@ kafka_options_client(Oid serverid, Oid userid)
 }
 
 /*
+ * kafka_options_get
+ *		Returns the value that a property has been given, or NULL.
+ */
+const char *
+kafka_options_get(const KafkaClientOptions *client, const char *name)
+{
+	const char *value = NULL;
+	ListCell   *lc;
+
+	foreach(lc, client->properties)
+	{
+		KafkaProperty *property = lfirst(lc);
+
+		if (strcmp(property->name, name) == 0)
+			value = property->value;
+	}
+	return value;
+}
+
+/*
  * kafka_options_set
  *		Sets a property, which the caller knows better than any option.
  */

@@ -100,6 +100,8 @@ extern PGDLLIMPORT int kafka_fetch_memory;	/* kB a consumer may hold */
 extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
 
 extern bool kafka_options_is_ours(Oid fdwid);
+extern const char *kafka_options_get(const KafkaClientOptions *client,
+									 const char *name);
 extern void kafka_options_set(KafkaClientOptions *client, const char *name,
 							  const char *value);
 extern void kafka_options_default(KafkaClientOptions *client, const char *name,

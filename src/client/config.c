@@ -97,26 +97,6 @@ kafka_config_make(rd_kafka_type_t type, const KafkaClientOptions *options)
 	return conf;
 }
 
-/*
- * kafka_config_get
- *		Returns the value that the user has given to a property, or NULL.
- */
-const char *
-kafka_config_get(const KafkaClientOptions *options, const char *name)
-{
-	const char *value = NULL;
-	ListCell   *lc;
-
-	foreach(lc, options->properties)
-	{
-		KafkaProperty *property = lfirst(lc);
-
-		if (strcmp(property->name, name) == 0)
-			value = property->value;
-	}
-	return value;
-}
-
 static void
 set_all(rd_kafka_conf_t *conf, const Setting *settings, int n, int client)
 {
@@ -131,8 +111,8 @@ set_all(rd_kafka_conf_t *conf, const Setting *settings, int n, int client)
 static void
 set_memory(rd_kafka_conf_t *conf, const KafkaClientOptions *options)
 {
-	const char *kbytes = kafka_config_get(options, "queued.max.messages.kbytes");
-	const char *messages = kafka_config_get(options, "queued.min.messages");
+	const char *kbytes = kafka_options_get(options, "queued.max.messages.kbytes");
+	const char *messages = kafka_options_get(options, "queued.min.messages");
 	int64		max_kbytes = kafka_fetch_memory / 2;
 	int64		max_messages = (int64) kafka_fetch_memory * 2;
 

@@ -67,6 +67,13 @@ struct KafkaConsumer
 	int64		taken_bytes;
 };
 
+/* Argument of a call: the offsets of some partitions at a time. */
+typedef struct TimesCall
+{
+	int64		timestamp;		/* ms since 1970 */
+	rd_kafka_topic_partition_list_t *offsets;
+} TimesCall;
+
 /* Argument of a call: low and end offsets of a topic's partitions. */
 typedef struct OffsetsCall
 {
@@ -83,6 +90,8 @@ static rd_kafka_resp_err_t ask_offsets(rd_kafka_t *rk,
 									   rd_kafka_topic_partition_list_t *list,
 									   int64 which, int timeout);
 static void release_offsets(void *arg);
+static rd_kafka_resp_err_t run_times(rd_kafka_t *rk, void *arg, int timeout);
+static void release_times(void *arg);
 static int	compare_offsets(const void *a, const void *b);
 static void start_partition(KafkaConsumer *consumer,
 							KafkaPartitionPosition *position);
@@ -211,6 +220,48 @@ kafka_consumer_offsets(KafkaConsumer *consumer, const char *topic,
 	qsort(*offsets, n, sizeof(KafkaPartitionOffsets), compare_offsets);
 
 	return n;
+}
+
+/*
+ * kafka_consumer_offsets_for_time
+ *		Asks for the first offset of each partition whose message is not older
+ *		than the timestamp (ms since 1970), and puts it into offsets[];
+ *		KAFKA_OFFSET_MAX where there is none.
+ *
+ * Raises an ERROR when no answer comes within the timeout.
+ */
+void
+kafka_consumer_offsets_for_time(KafkaConsumer *consumer, const char *topic,
+								int64 timestamp,
+								const KafkaPartitionOffsets *partitions,
+								int n, int64 *offsets)
+{
+	TimesCall  *call = calloc(1, sizeof(TimesCall));
+	rd_kafka_resp_err_t err;
+
+	if (call == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	call->timestamp = timestamp;
+	call->offsets = rd_kafka_topic_partition_list_new(n);
+	for (int i = 0; i < n; i++)
+		rd_kafka_topic_partition_list_add(call->offsets, topic,
+										  partitions[i].partition);
+	err = kafka_call(consumer->handle, run_times, release_times, call);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("could not get the offsets of topic \"%s\" for a time: %s",
+						topic, rd_kafka_err2str(err)),
+				 kafka_error_reason(consumer->handle)));
+	for (int i = 0; i < n; i++)
+	{
+		offsets[i] = call->offsets->elems[i].offset;
+		if (offsets[i] < 0)
+			offsets[i] = KAFKA_OFFSET_MAX;
+	}
+	kafka_call_end(consumer->handle);
 }
 
 /*
@@ -458,6 +509,33 @@ release_offsets(void *arg)
 	if (call->end != NULL)
 		rd_kafka_topic_partition_list_destroy(call->end);
 	free(call->topic);
+	free(call);
+}
+
+/*
+ * In a thread: asks for the offsets at a time, in one request to every leader.
+ */
+static rd_kafka_resp_err_t
+run_times(rd_kafka_t *rk, void *arg, int timeout)
+{
+	TimesCall  *call = arg;
+	rd_kafka_resp_err_t err;
+
+	for (int i = 0; i < call->offsets->cnt; i++)
+		call->offsets->elems[i].offset = call->timestamp;
+	err = rd_kafka_offsets_for_times(rk, call->offsets, timeout);
+	for (int i = 0; i < call->offsets->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
+		err = call->offsets->elems[i].err;
+	return err;
+}
+
+static void
+release_times(void *arg)
+{
+	TimesCall  *call = arg;
+
+	if (call->offsets != NULL)
+		rd_kafka_topic_partition_list_destroy(call->offsets);
 	free(call);
 }
 
@@ -709,8 +787,8 @@ wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes, bool drained)
 	consumer->taken = 0;
 	consumer->taken_bytes = 0;
 
-	username = kafka_config_get(consumer->options, "sasl.username");
-	password = kafka_config_get(consumer->options, "sasl.password");
+	username = kafka_options_get(consumer->options, "sasl.username");
+	password = kafka_options_get(consumer->options, "sasl.password");
 	error = rd_kafka_sasl_set_credentials(consumer->handle->rk,
 										  username != NULL ? username : "",
 										  password != NULL ? password : "");

@@ -46,6 +46,10 @@ extern void kafka_consumer_close(KafkaConsumer *consumer);
 extern void kafka_consumer_want_headers(KafkaConsumer *consumer, bool want);
 extern int	kafka_consumer_offsets(KafkaConsumer *consumer, const char *topic,
 								   KafkaPartitionOffsets **offsets);
+extern void kafka_consumer_offsets_for_time(KafkaConsumer *consumer,
+											const char *topic, int64 timestamp,
+											const KafkaPartitionOffsets *partitions,
+											int n, int64 *offsets);
 extern void kafka_consumer_start(KafkaConsumer *consumer, const char *topic,
 								 const KafkaRange *ranges, int nranges);
 extern void kafka_consumer_stop(KafkaConsumer *consumer);

@@ -258,7 +258,7 @@ take_log(KafkaHandle *handle, rd_kafka_event_t *event)
 
 	if (rd_kafka_event_log(event, &facility, &line, &level) != 0)
 		return;
-	ereport(kafka_config_get(handle->options, "debug") != NULL ? LOG : DEBUG1,
+	ereport(kafka_options_get(handle->options, "debug") != NULL ? LOG : DEBUG1,
 			(errmsg_internal("Kafka client of server \"%s\": %s: %s",
 							 handle->options->server, facility, line)));
 }

@@ -55,8 +55,6 @@ extern void kafka_handle_wait(KafkaHandle *handle, long timeout);
 /* config.c */
 extern rd_kafka_conf_t *kafka_config_make(rd_kafka_type_t type,
 										  const KafkaClientOptions *options);
-extern const char *kafka_config_get(const KafkaClientOptions *options,
-									const char *name);
 
 /*
  * call.c

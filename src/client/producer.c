@@ -287,7 +287,7 @@ use_topic(KafkaProducer *producer, const char *topic)
 static void
 check_topic(KafkaProducer *producer, const char *topic)
 {
-	const char *create = kafka_config_get(producer->handle->options,
+	const char *create = kafka_options_get(producer->handle->options,
 										  "allow.auto.create.topics");
 	char	   *arg = strdup(topic);
 	bool		creates = false;

@@ -36,6 +36,9 @@ extern void kafkaEndForeignScan(ForeignScanState *node);
 extern void kafkaExplainForeignScan(ForeignScanState *node, ExplainState *es);
 
 /* modify.c */
+extern void kafkaAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
+										 RangeTblEntry *target_rte,
+										 Relation target_relation);
 extern int	kafkaIsForeignRelUpdatable(Relation rel);
 extern List *kafkaPlanForeignModify(PlannerInfo *root, ModifyTable *plan,
 									Index resultRelation, int subplan_index);

@@ -33,6 +33,7 @@ kafka_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = kafkaEndForeignScan;
 	routine->ExplainForeignScan = kafkaExplainForeignScan;
 
+	routine->AddForeignUpdateTargets = kafkaAddForeignUpdateTargets;
 	routine->IsForeignRelUpdatable = kafkaIsForeignRelUpdatable;
 	routine->PlanForeignModify = kafkaPlanForeignModify;
 	routine->BeginForeignModify = kafkaBeginForeignModify;

@@ -43,6 +43,23 @@ static void fill_delivery(KafkaModifyState *state, TupleTableSlot *slot,
 static void end_modify(ResultRelInfo *rinfo);
 
 /*
+ * kafkaAddForeignUpdateTargets
+ *		Refuses UPDATE, DELETE and MERGE, which begin here.
+ */
+void
+kafkaAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
+							 RangeTblEntry *target_rte,
+							 Relation target_relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot update or delete rows of foreign table \"%s\"",
+					RelationGetRelationName(target_relation)),
+			 errdetail("Messages of a Kafka topic cannot be changed."),
+			 errhint("INSERT a newer message with the same key, or one with a key and nothing else (a tombstone), and let a compacted topic forget the old one.")));
+}
+
+/*
  * kafkaIsForeignRelUpdatable
  *		Says that rows can be added and never changed, as in a log.
  */

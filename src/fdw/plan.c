@@ -18,6 +18,7 @@
 #include "fdw/quals.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 
@@ -27,6 +28,20 @@
 /* cost of connecting and of asking for offsets, in sequential pages */
 #define STARTUP_COST 100
 
+/* What paths are made from. */
+typedef struct KafkaPlanState
+{
+	RelOptInfo *baserel;
+	KafkaQualColumns columns;
+	AttrNumber	attnum;			/* of the column looked for */
+} KafkaPlanState;
+
+static bool is_column(PlannerInfo *root, RelOptInfo *rel,
+					  EquivalenceClass *ec, EquivalenceMember *em, void *arg);
+static void add_join_paths(PlannerInfo *root, KafkaPlanState *state,
+						   List *joins);
+static void add_scan_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
+						  ParamPathInfo *param);
 static List *needed_columns(RelOptInfo *baserel, List *clauses);
 
 /*
@@ -42,19 +57,102 @@ kafkaGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
 	set_baserel_size_estimates(root, baserel);
 }
 
+/*
+ * kafkaGetForeignPaths
+ *		Adds a plain path, and one for each set of other tables that give it a
+ *		partition, an offset or a time to look for.
+ */
 void
 kafkaGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
 					 Oid foreigntableid)
 {
+	Relation	rel = table_open(foreigntableid, NoLock);
+	KafkaPlanState state = {baserel, kafka_quals_columns(rel)};
+	ListCell   *lc;
+
+	table_close(rel, NoLock);
+	add_scan_path(root, baserel, baserel->lateral_relids, NULL);
+	for (int axis = 0; axis < KAFKA_AXES; axis++)
+	{
+		state.attnum = state.columns.attnum[axis];
+		if (state.attnum == 0)
+			continue;
+		if (baserel->has_eclass_joins)
+			add_join_paths(root, &state,
+						   generate_implied_equalities_for_column(root, baserel,
+																  is_column,
+																  &state,
+																  baserel->lateral_referencers));
+	}
+	foreach(lc, baserel->joininfo)
+	{
+		RestrictInfo *join = lfirst_node(RestrictInfo, lc);
+
+		if (join_clause_is_movable_to(join, baserel))
+			add_join_paths(root, &state, list_make1(join));
+	}
+}
+
+/*
+ * Says whether a member of an equivalence class is the column looked for.
+ */
+static bool
+is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+		  EquivalenceMember *em, void *arg)
+{
+	KafkaPlanState *state = arg;
+	Var		   *var = (Var *) em->em_expr;
+
+	return IsA(var, Var) && var->varno == rel->relid &&
+		var->varattno == state->attnum;
+}
+
+/*
+ * Adds a path for each join clause that narrows what has to be read.
+ */
+static void
+add_join_paths(PlannerInfo *root, KafkaPlanState *state, List *joins)
+{
+	RelOptInfo *baserel = state->baserel;
+	ListCell   *lc;
+
+	foreach(lc, joins)
+	{
+		RestrictInfo *join = lfirst_node(RestrictInfo, lc);
+		Relids		outer;
+
+		if (!kafka_quals_pushable(join->clause, baserel->relid,
+								  &state->columns))
+			continue;
+		outer = bms_union(join->clause_relids, baserel->lateral_relids);
+		outer = bms_del_member(outer, baserel->relid);
+		if (!bms_is_empty(outer))
+			add_scan_path(root, baserel, outer,
+						  get_baserel_parampathinfo(root, baserel, outer));
+	}
+}
+
+/*
+ * Adds a path whose parameters are of the outer tables.
+ *
+ * A scan that looks for something reads about as much as it returns, and each
+ * of its rescans asks the broker anew.
+ */
+static void
+add_scan_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
+			  ParamPathInfo *param)
+{
 	Cost		startup = STARTUP_COST * seq_page_cost;
 	Cost		per_tuple = 10 * cpu_tuple_cost;
+	double		rows = param != NULL ? param->ppi_rows : baserel->rows;
+	double		tuples = param != NULL ? rows : baserel->tuples;
 
 	startup += baserel->baserestrictcost.startup;
 	per_tuple += baserel->baserestrictcost.per_tuple;
 	add_path(baserel, (Path *)
-			 kafka_compat_foreignscan_path(root, baserel, baserel->rows,
-										   startup,
-										   startup + per_tuple * baserel->tuples));
+			 kafka_compat_foreignscan_path(root, baserel, rows, startup,
+										   startup + per_tuple * tuples,
+										   outer));
 }
 
 ForeignScan *

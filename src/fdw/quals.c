@@ -1,14 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * quals.c
- *	  Conditions on partition and offset as ranges to read.
+ *	  Conditions on partition, offset and timestamp as ranges to read.
  *
  * NOTES
- *	  A condition becomes a set of boxes in the plane of partition and offset:
- *	  a comparison is one box, AND intersects, OR unites.  What is not
- *	  understood is the whole plane under AND, and makes an OR useless as a
+ *	  A condition becomes a set of boxes in the space of partition, offset and
+ *	  time: a comparison is one box, AND intersects, OR unites.  What is not
+ *	  understood is the whole space under AND, and makes an OR useless as a
  *	  whole.  So the boxes hold every row that can satisfy the conditions, and
  *	  perhaps more: the executor checks all conditions again.
+ *
+ *	  Of time only the lower bound narrows what is read: Kafka finds the first
+ *	  message that is not older, and all before it are.  Where producers stamp
+ *	  their messages, those behind it may be older or newer, so nothing follows
+ *	  from an upper bound.
  *
  *	  The right-hand side may be anything that does not change during the scan
  *	  and does not depend on the row: constants, parameters, stable functions.
@@ -29,6 +34,11 @@
 #include "optimizer/optimizer.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+/* ms from 1970 to 2000, where PostgreSQL's timestamps begin */
+#define EPOCH_MS ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * 86400000)
 
 /* more boxes than this are not intersected further */
 #define MAX_BOXES 10000
@@ -48,7 +58,7 @@ struct KafkaQual
 {
 	QualKind	kind;
 	List	   *args;			/* of KafkaQual: and, or */
-	bool		is_partition;	/* otherwise offset */
+	KafkaQualAxis axis;
 	int			strategy;		/* btree's, of column op value */
 	Oid			type;			/* of value, or of the array's elements */
 	Expr	   *value_expr;
@@ -63,46 +73,56 @@ static KafkaQual *make_compare(OpExpr *expr, Index varno,
 							   const KafkaQualColumns *columns);
 static KafkaQual *make_any(ScalarArrayOpExpr *expr, Index varno,
 						   const KafkaQualColumns *columns);
+static KafkaQual *make_row_compare(RowCompareExpr *expr, Index varno,
+								   const KafkaQualColumns *columns);
 static bool find_column(Node *node, Index varno,
-						const KafkaQualColumns *columns, bool *is_partition);
+						const KafkaQualColumns *columns, KafkaQualAxis *axis);
 static bool is_fixed(Node *node, Index varno);
+static bool has_var(Node *node, void *context);
 static bool is_integer(Oid type);
+static Oid	family_of(KafkaQualAxis axis);
+static bool is_comparable(const KafkaQual *qual);
 static void prepare(KafkaQual *qual, PlanState *parent);
 static bool needs_execution(KafkaQual *qual);
 static bool has_exec_param(Node *node, void *context);
 static List *boxes_of(KafkaQual *qual, ExprContext *econtext);
 static List *boxes_of_compare(KafkaQual *qual, ExprContext *econtext);
 static List *boxes_of_any(KafkaQual *qual, ExprContext *econtext);
+static List *box_of_datum(KafkaQual *qual, Datum datum);
 static List *box(KafkaQual *qual, int64 value);
+static List *box_of_time(KafkaQual *qual, TimestampTz value);
 static KafkaBox *everything(void);
+static bool is_empty(const KafkaBox *box);
 static List *intersect(List *a, List *b);
 static int64 integer_value(Datum datum, Oid type);
 static int	compare_ranges(const ListCell *a, const ListCell *b);
 
 /*
  * kafka_quals_columns
- *		Finds the partition and the offset column of a foreign table; only
- *		integer columns count.
+ *		Finds the columns of a foreign table that conditions can be about.
  */
 KafkaQualColumns
 kafka_quals_columns(Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	KafkaQualColumns columns = {0, 0};
+	KafkaQualColumns columns = {{0}};
 
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		KafkaColumnOptions *options;
 
-		if (att->attisdropped || !is_integer(att->atttypid))
+		if (att->attisdropped ||
+			(!is_integer(att->atttypid) && att->atttypid != TIMESTAMPTZOID))
 			continue;
 		options = kafka_options_column(RelationGetRelid(rel), att->attnum,
 									   NameStr(att->attname));
 		if (options->source == KAFKA_COLUMN_PARTITION)
-			columns.partition = att->attnum;
+			columns.attnum[KAFKA_AXIS_PARTITION] = att->attnum;
 		else if (options->source == KAFKA_COLUMN_OFFSET)
-			columns.offset = att->attnum;
+			columns.attnum[KAFKA_AXIS_OFFSET] = att->attnum;
+		else if (options->source == KAFKA_COLUMN_TIMESTAMP)
+			columns.attnum[KAFKA_AXIS_TIME] = att->attnum;
 	}
 	return columns;
 }
@@ -182,7 +202,8 @@ kafka_quals_boxes(List *quals, ExprContext *econtext)
  *		ascending, disjoint, not empty, within what the partition holds.
  */
 List *
-kafka_quals_ranges(List *boxes, const KafkaPartitionOffsets *partition)
+kafka_quals_ranges(List *boxes, const KafkaPartitionOffsets *partition,
+				   KafkaOffsetForTime offset_for_time, void *arg)
 {
 	List	   *ranges = NIL;
 	List	   *merged = NIL;
@@ -192,17 +213,22 @@ kafka_quals_ranges(List *boxes, const KafkaPartitionOffsets *partition)
 	{
 		KafkaBox   *box = lfirst(lc);
 		KafkaRange *range;
-		int64		start = Max(box->min_offset, partition->low);
+		int64		start = Max(box->min[KAFKA_AXIS_OFFSET], partition->low);
+		int64		last = box->max[KAFKA_AXIS_OFFSET];
 
-		if (partition->partition < box->min_partition ||
-			partition->partition > box->max_partition ||
-			start >= partition->end || box->max_offset < start)
+		if (partition->partition < box->min[KAFKA_AXIS_PARTITION] ||
+			partition->partition > box->max[KAFKA_AXIS_PARTITION] ||
+			start >= partition->end || last < start)
+			continue;
+		if (box->min[KAFKA_AXIS_TIME] > 0)
+			start = Max(start, offset_for_time(arg, partition->partition,
+											   box->min[KAFKA_AXIS_TIME]));
+		if (start >= partition->end || last < start)
 			continue;
 		range = palloc(sizeof(KafkaRange));
 		range->partition = partition->partition;
 		range->start = start;
-		range->end = box->max_offset < partition->end ?
-			box->max_offset + 1 : partition->end;
+		range->end = last < partition->end ? last + 1 : partition->end;
 		ranges = lappend(ranges, range);
 	}
 
@@ -234,6 +260,8 @@ make_qual(Expr *clause, Index varno, const KafkaQualColumns *columns)
 			return make_compare((OpExpr *) clause, varno, columns);
 		case T_ScalarArrayOpExpr:
 			return make_any((ScalarArrayOpExpr *) clause, varno, columns);
+		case T_RowCompareExpr:
+			return make_row_compare((RowCompareExpr *) clause, varno, columns);
 		default:
 			return NULL;
 	}
@@ -274,7 +302,7 @@ make_compare(OpExpr *expr, Index varno, const KafkaQualColumns *columns)
 		return NULL;
 	column = linitial(expr->args);
 	value = lsecond(expr->args);
-	if (!find_column(column, varno, columns, &qual->is_partition))
+	if (!find_column(column, varno, columns, &qual->axis))
 	{
 		Node	   *swap = column;
 
@@ -282,16 +310,38 @@ make_compare(OpExpr *expr, Index varno, const KafkaQualColumns *columns)
 		value = swap;
 		opno = get_commutator(opno);
 		if (!OidIsValid(opno) ||
-			!find_column(column, varno, columns, &qual->is_partition))
+			!find_column(column, varno, columns, &qual->axis))
 			return NULL;
 	}
 	qual->kind = QUAL_COMPARE;
-	qual->strategy = get_op_opfamily_strategy(opno, INTEGER_BTREE_FAM_OID);
+	qual->strategy = get_op_opfamily_strategy(opno, family_of(qual->axis));
 	op_input_types(opno, &left, &right);
 	qual->type = right;
 	qual->value_expr = (Expr *) value;
-	if (qual->strategy == 0 || !is_integer(right) || !is_fixed(value, varno))
+	if (!is_comparable(qual) || !is_fixed(value, varno))
 		return NULL;
+	return qual;
+}
+
+/*
+ * Of "(a, b) < (c, d)" only "a <= c" is used.
+ */
+static KafkaQual *
+make_row_compare(RowCompareExpr *expr, Index varno,
+				 const KafkaQualColumns *columns)
+{
+	OpExpr	   *first = makeNode(OpExpr);
+	KafkaQual  *qual;
+
+	first->opno = linitial_oid(expr->opnos);
+	first->args = list_make2(linitial(expr->largs), linitial(expr->rargs));
+	qual = make_compare(first, varno, columns);
+	if (qual == NULL)
+		return NULL;
+	if (qual->strategy == BTLessStrategyNumber)
+		qual->strategy = BTLessEqualStrategyNumber;
+	else if (qual->strategy == BTGreaterStrategyNumber)
+		qual->strategy = BTGreaterEqualStrategyNumber;
 	return qual;
 }
 
@@ -305,39 +355,86 @@ make_any(ScalarArrayOpExpr *expr, Index varno, const KafkaQualColumns *columns)
 
 	op_input_types(expr->opno, &left, &right);
 	qual->kind = QUAL_ANY;
-	qual->strategy = get_op_opfamily_strategy(expr->opno,
-											  INTEGER_BTREE_FAM_OID);
 	qual->type = right;
 	qual->value_expr = (Expr *) value;
-	if (!expr->useOr || qual->strategy == 0 || !is_integer(right) ||
-		!is_fixed(value, varno) ||
-		!find_column(linitial(expr->args), varno, columns,
-					 &qual->is_partition))
+	if (!expr->useOr ||
+		!find_column(linitial(expr->args), varno, columns, &qual->axis))
+		return NULL;
+	qual->strategy = get_op_opfamily_strategy(expr->opno,
+											  family_of(qual->axis));
+	if (!is_comparable(qual) || !is_fixed(value, varno))
 		return NULL;
 	return qual;
 }
 
 static bool
 find_column(Node *node, Index varno, const KafkaQualColumns *columns,
-			bool *is_partition)
+			KafkaQualAxis *axis)
 {
 	Var		   *var = (Var *) node;
 
 	if (!IsA(node, Var) || var->varno != varno || var->varlevelsup != 0 ||
 		var->varattno <= 0)
 		return false;
-	*is_partition = var->varattno == columns->partition;
-	return *is_partition || var->varattno == columns->offset;
+	for (int i = 0; i < KAFKA_AXES; i++)
+		if (var->varattno == columns->attnum[i])
+		{
+			*axis = i;
+			return true;
+		}
+	return false;
 }
 
 /*
- * Says whether an expression has one value for the whole scan.
+ * Says whether an expression has one value for the whole scan; columns of
+ * other tables are parameters by then.
  */
 static bool
 is_fixed(Node *node, Index varno)
 {
-	return !contain_var_clause(node) && !contain_volatile_functions(node) &&
+	return !has_var(node, &varno) && !contain_volatile_functions(node) &&
 		!contain_subplans(node);
+}
+
+static bool
+has_var(Node *node, void *context)
+{
+	Index	   *varno = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varno == *varno &&
+		((Var *) node)->varlevelsup == 0)
+		return true;
+	return expression_tree_walker(node, has_var, context);
+}
+
+/*
+ * Returns the operator family of an axis' comparisons.
+ */
+static Oid
+family_of(KafkaQualAxis axis)
+{
+	if (axis == KAFKA_AXIS_TIME)
+		return lookup_type_cache(TIMESTAMPTZOID,
+								 TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	return INTEGER_BTREE_FAM_OID;
+}
+
+/*
+ * Says whether a comparison is one that becomes a box.
+ */
+static bool
+is_comparable(const KafkaQual *qual)
+{
+	if (qual->strategy == 0)
+		return false;
+	if (qual->axis != KAFKA_AXIS_TIME)
+		return is_integer(qual->type);
+	return qual->type == TIMESTAMPTZOID &&
+		(qual->strategy == BTEqualStrategyNumber ||
+		 qual->strategy == BTGreaterEqualStrategyNumber ||
+		 qual->strategy == BTGreaterStrategyNumber);
 }
 
 static bool
@@ -404,7 +501,7 @@ boxes_of_compare(KafkaQual *qual, ExprContext *econtext)
 												  &isnull);
 
 	/* the operators are strict: NULL satisfies none */
-	return isnull ? NIL : box(qual, integer_value(datum, qual->type));
+	return isnull ? NIL : box_of_datum(qual, datum);
 }
 
 static List *
@@ -428,10 +525,37 @@ boxes_of_any(KafkaQual *qual, ExprContext *econtext)
 					  &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
 		if (!nulls[i])
-			boxes = list_concat(boxes,
-								box(qual, integer_value(elements[i],
-														qual->type)));
+			boxes = list_concat(boxes, box_of_datum(qual, elements[i]));
 	return boxes;
+}
+
+static List *
+box_of_datum(KafkaQual *qual, Datum datum)
+{
+	if (qual->axis == KAFKA_AXIS_TIME)
+		return box_of_time(qual, DatumGetTimestampTz(datum));
+	return box(qual, integer_value(datum, qual->type));
+}
+
+/*
+ * Returns the box of "timestamp op value"; a message's time is in ms, so
+ * between two of them the next one is meant.
+ */
+static List *
+box_of_time(KafkaQual *qual, TimestampTz value)
+{
+	KafkaBox   *box = everything();
+	int64		ms;
+
+	if (value == DT_NOEND)
+		return NIL;
+	if (value == DT_NOBEGIN)
+		return list_make1(box);
+	ms = value / 1000 - (value % 1000 < 0 ? 1 : 0);
+	if (value != ms * 1000 || qual->strategy == BTGreaterStrategyNumber)
+		ms++;
+	box->min[KAFKA_AXIS_TIME] = ms + EPOCH_MS;
+	return list_make1(box);
 }
 
 /*
@@ -465,16 +589,8 @@ box(KafkaQual *qual, int64 value)
 			min = value + 1;
 			break;
 	}
-	if (qual->is_partition)
-	{
-		box->min_partition = min;
-		box->max_partition = max;
-	}
-	else
-	{
-		box->min_offset = min;
-		box->max_offset = max;
-	}
+	box->min[qual->axis] = min;
+	box->max[qual->axis] = max;
 	return list_make1(box);
 }
 
@@ -483,9 +599,21 @@ everything(void)
 {
 	KafkaBox   *box = palloc(sizeof(KafkaBox));
 
-	box->min_partition = box->min_offset = PG_INT64_MIN;
-	box->max_partition = box->max_offset = PG_INT64_MAX;
+	for (int i = 0; i < KAFKA_AXES; i++)
+	{
+		box->min[i] = PG_INT64_MIN;
+		box->max[i] = PG_INT64_MAX;
+	}
 	return box;
+}
+
+static bool
+is_empty(const KafkaBox *box)
+{
+	for (int i = 0; i < KAFKA_AXES; i++)
+		if (box->min[i] > box->max[i])
+			return true;
+	return false;
 }
 
 static List *
@@ -508,12 +636,12 @@ intersect(List *a, List *b)
 			KafkaBox   *y = lfirst(lb);
 			KafkaBox   *both = palloc(sizeof(KafkaBox));
 
-			both->min_partition = Max(x->min_partition, y->min_partition);
-			both->max_partition = Min(x->max_partition, y->max_partition);
-			both->min_offset = Max(x->min_offset, y->min_offset);
-			both->max_offset = Min(x->max_offset, y->max_offset);
-			if (both->min_partition <= both->max_partition &&
-				both->min_offset <= both->max_offset)
+			for (int i = 0; i < KAFKA_AXES; i++)
+			{
+				both->min[i] = Max(x->min[i], y->min[i]);
+				both->max[i] = Min(x->max[i], y->max[i]);
+			}
+			if (!is_empty(both))
 				boxes = lappend(boxes, both);
 		}
 	}

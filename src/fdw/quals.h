@@ -13,21 +13,34 @@
 #include "nodes/pathnodes.h"
 #include "utils/rel.h"
 
-/* All (partition, offset) in a rectangle; bounds are inclusive. */
+/* What a condition can be about. */
+typedef enum KafkaQualAxis
+{
+	KAFKA_AXIS_PARTITION,
+	KAFKA_AXIS_OFFSET,
+	KAFKA_AXIS_TIME				/* ms since 1970 */
+} KafkaQualAxis;
+
+#define KAFKA_AXES 3
+
+/* Everything between the bounds of each axis; bounds are inclusive. */
 typedef struct KafkaBox
 {
-	int64		min_partition;
-	int64		max_partition;
-	int64		min_offset;
-	int64		max_offset;
+	int64		min[KAFKA_AXES];
+	int64		max[KAFKA_AXES];
 } KafkaBox;
 
-/* Which columns of a foreign table are partition and offset, or 0. */
+/* Which column of a foreign table is on an axis, or 0. */
 typedef struct KafkaQualColumns
 {
-	AttrNumber	partition;
-	AttrNumber	offset;
+	AttrNumber	attnum[KAFKA_AXES];
 } KafkaQualColumns;
+
+/*
+ * Returns the first offset of a partition whose message has that time or a
+ * later one, or KAFKA_OFFSET_MAX when there is none.
+ */
+typedef int64 (*KafkaOffsetForTime) (void *arg, int32 partition, int64 time);
 
 /* A condition ready to be evaluated; opaque. */
 typedef struct KafkaQual KafkaQual;
@@ -41,6 +54,7 @@ extern List *kafka_quals_prepare(List *clauses, Index varno,
 extern bool kafka_quals_need_execution(List *quals);
 extern List *kafka_quals_boxes(List *quals, ExprContext *econtext);
 extern List *kafka_quals_ranges(List *boxes,
-								const KafkaPartitionOffsets *partition);
+								const KafkaPartitionOffsets *partition,
+								KafkaOffsetForTime offset_for_time, void *arg);
 
 #endif							/* KAFKA_QUALS_H */

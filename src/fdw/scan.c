@@ -4,8 +4,8 @@
  *	  Scans a topic.
  *
  * NOTES
- *	  The end of every partition is taken once, when the first row is asked
- *	  for, and kept for rescans: a scan reads that snapshot and nothing else.
+ *	  The snapshot, the end of every partition, is taken once, when the first
+ *	  row is asked for, and kept for rescans: a scan reads nothing else.
  *
  *	  A consumer reads one range of each partition at a time.  Conditions that
  *	  leave several ranges of a partition are read in rounds.
@@ -23,6 +23,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw.h"
 #include "fdw/quals.h"
+#include "fdw/snapshot.h"
 #include "format/format.h"
 #include "nodes/makefuncs.h"
 #include "utils/memutils.h"
@@ -31,6 +32,13 @@
 
 /* messages taken from the client at once */
 #define BATCH_MESSAGES 2000
+
+/* Offsets of all partitions of the snapshot at a time. */
+typedef struct TimeOffsets
+{
+	int64		time;			/* ms since 1970 */
+	int64	   *offsets;		/* as the snapshot's */
+} TimeOffsets;
 
 typedef struct KafkaScanState
 {
@@ -50,6 +58,7 @@ typedef struct KafkaScanState
 	bool		started;
 	MemoryContext plan_context; /* boxes and ranges */
 	List	   *boxes;			/* of KafkaBox */
+	List	   *times;			/* of TimeOffsets, as they were asked for */
 	List	   *rounds;			/* lists of KafkaRange, one a partition */
 	int			round;			/* the next one */
 
@@ -67,9 +76,11 @@ static void start_scan(ForeignScanState *node, KafkaScanState *state);
 static bool next_message(KafkaScanState *state);
 static bool next_round(KafkaScanState *state);
 static List *make_rounds(KafkaScanState *state);
+static int64 offset_for_time(void *arg, int32 partition, int64 time);
+static TimeOffsets *ask_time(KafkaScanState *state, int64 time);
 static void explain_ranges(List *boxes, StringInfo out);
-static void explain_bounds(StringInfo out, const char *what, int64 min,
-						   int64 max);
+static void explain_bounds(StringInfo out, const char *what,
+						   const KafkaBox *box, KafkaQualAxis axis);
 static void explain_quals(ForeignScanState *node, ExplainState *es);
 
 /*
@@ -192,9 +203,8 @@ open_scan(ForeignScanState *node, KafkaScanState *state)
 	kafka_options_default(state->options->client, "fetch.wait.max.ms", "10");
 	state->consumer = kafka_consumer_open(state->options->client);
 	kafka_consumer_want_headers(state->consumer, state->map->needs_headers);
-	state->noffsets = kafka_consumer_offsets(state->consumer,
-											 state->options->topic,
-											 &state->offsets);
+	state->noffsets = kafka_snapshot_take(state->consumer, state->options,
+										  &state->offsets);
 }
 
 /*
@@ -208,6 +218,7 @@ start_scan(ForeignScanState *node, KafkaScanState *state)
 
 	MemoryContextReset(state->plan_context);
 	state->boxes = NIL;
+	state->times = NIL;
 	state->rounds = NIL;
 	state->round = 0;
 	state->next = 0;
@@ -291,7 +302,8 @@ make_rounds(KafkaScanState *state)
 	for (int i = 0; i < state->noffsets; i++)
 	{
 		List	   *ranges = kafka_quals_ranges(state->boxes,
-												&state->offsets[i]);
+												&state->offsets[i],
+												offset_for_time, state);
 		ListCell   *lc;
 
 		foreach(lc, ranges)
@@ -309,6 +321,44 @@ make_rounds(KafkaScanState *state)
 		}
 	}
 	return rounds;
+}
+
+/*
+ * Returns the first offset of a partition at or after a time; each time is
+ * asked for once, for all partitions.
+ */
+static int64
+offset_for_time(void *arg, int32 partition, int64 time)
+{
+	KafkaScanState *state = arg;
+	TimeOffsets *times = NULL;
+	ListCell   *lc;
+
+	foreach(lc, state->times)
+	{
+		if (((TimeOffsets *) lfirst(lc))->time == time)
+			times = lfirst(lc);
+	}
+	if (times == NULL)
+		times = ask_time(state, time);
+	for (int i = 0; i < state->noffsets; i++)
+		if (state->offsets[i].partition == partition)
+			return times->offsets[i];
+	return KAFKA_OFFSET_MAX;
+}
+
+static TimeOffsets *
+ask_time(KafkaScanState *state, int64 time)
+{
+	TimeOffsets *times = palloc(sizeof(TimeOffsets));
+
+	times->time = time;
+	times->offsets = palloc_array(int64, state->noffsets);
+	kafka_consumer_offsets_for_time(state->consumer, state->options->topic,
+									time, state->offsets, state->noffsets,
+									times->offsets);
+	state->times = lappend(state->times, times);
+	return times;
 }
 
 /*
@@ -348,16 +398,22 @@ explain_ranges(List *boxes, StringInfo out)
 							 list_length(boxes) - foreach_current_index(lc));
 			break;
 		}
-		explain_bounds(out, "partition", box->min_partition,
-					   box->max_partition);
+		explain_bounds(out, "partition", box, KAFKA_AXIS_PARTITION);
 		appendStringInfoString(out, ", ");
-		explain_bounds(out, "offset", box->min_offset, box->max_offset);
+		explain_bounds(out, "offset", box, KAFKA_AXIS_OFFSET);
+		if (box->min[KAFKA_AXIS_TIME] != PG_INT64_MIN)
+			appendStringInfo(out, ", timestamp >= " INT64_FORMAT " ms",
+							 box->min[KAFKA_AXIS_TIME]);
 	}
 }
 
 static void
-explain_bounds(StringInfo out, const char *what, int64 min, int64 max)
+explain_bounds(StringInfo out, const char *what, const KafkaBox *box,
+			   KafkaQualAxis axis)
 {
+	int64		min = box->min[axis];
+	int64		max = box->max[axis];
+
 	if (min == PG_INT64_MIN && max == PG_INT64_MAX)
 		appendStringInfo(out, "all %ss", what);
 	else if (min == max)

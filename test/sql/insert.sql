@@ -1,5 +1,7 @@
 -- INSERT and COPY into a topic, delivery "immediate".
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kafka_fdw;
+RESET client_min_messages;
 \getenv brokers KAFKA_FDW_TEST_BROKERS
 CREATE SERVER ins FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers :'brokers');
 SELECT kafka.create_topic('ins', 'ins', 2);

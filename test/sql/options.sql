@@ -1,5 +1,7 @@
 -- Options: what is accepted where, and by whom.  Needs no broker.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kafka_fdw;
+RESET client_min_messages;
 \set VERBOSITY default
 
 -- servers

@@ -1,5 +1,7 @@
 -- Scans: what is read, and what is pushed down.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kafka_fdw;
+RESET client_min_messages;
 \getenv brokers KAFKA_FDW_TEST_BROKERS
 CREATE SERVER scan FOREIGN DATA WRAPPER kafka_fdw
 	OPTIONS (bootstrap_servers :'brokers', delivery 'immediate');
@@ -77,7 +79,7 @@ FROM (SELECT condition, scan_check(condition) AS result FROM (
 						  '_partition BETWEEN 1 AND 2 AND _offset BETWEEN 20 AND 30']) x,
 			 unnest(ARRAY['AND', 'OR', 'AND NOT', 'OR NOT']) b,
 			 unnest(ARRAY['_partition <> 1', '_offset >= 95', '_partition = 0 OR _offset = 4', 'b LIKE ''%1%''',
-						  '(_partition, _offset) IN ((0, 1), (1, 2))', '_offset > _partition * 30',
+						  '(_partition, _offset) IN ((0, 1), (1, 2))', '(_partition, _offset) > (1, 98)', '(_offset, _partition) <= (2, 1)', '_offset > _partition * 30',
 						  '_offset <> ALL (''{1,2}'')', '_offset = (SELECT max(_partition) FROM scan_local)']) y
 ) conditions) checked GROUP BY 1;
 
@@ -95,6 +97,47 @@ SELECT l.a, (SELECT count(*) FROM scan s WHERE s._partition = l.a AND s._offset 
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
 SELECT count(*), sum(s.a) FROM (VALUES (1), (5), (2)) v(o) JOIN scan s ON s._offset = v.o;
 RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_material;
+
+-- a nested loop asks for what the outer row says, on the connection it has
+CREATE TABLE scan_outer AS SELECT i % 3 AS p, i AS o FROM generate_series(0, 90, 30) i;
+ANALYZE scan_outer;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o;
+SELECT s._partition, s._offset, a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o ORDER BY 2;
+SELECT s.a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset > o + 8 ORDER BY 1 LIMIT 3;
+
+-- by time: the first message that is not older begins the range
+SELECT kafka.create_topic('scan', 'scan_time', 2);
+CREATE FOREIGN TABLE scan_time (a int, _timestamp timestamptz, _partition int, _offset bigint)
+	SERVER scan OPTIONS (topic 'scan_time');
+INSERT INTO scan_time (a, _timestamp, _partition)
+	SELECT i, timestamptz '2020-01-01 00:00:00.5+00' + i * interval '1 s', i % 2 FROM generate_series(0, 99) i;
+-- out of order
+INSERT INTO scan_time (a, _timestamp, _partition) VALUES (100, '2020-01-01 00:00:10+00', 0), (101, '2020-01-01 01:00:00+00', 0);
+SET timezone = 'UTC';
+EXPLAIN (COSTS OFF) SELECT * FROM scan_time WHERE _timestamp >= '2020-01-01 00:01:30+00' AND _partition = 0;
+SELECT * FROM scan_read('SELECT * FROM scan_time WHERE _timestamp >= ''2020-01-01 00:01:30+00''');
+SELECT array_agg(a ORDER BY a) FROM scan_time WHERE _timestamp >= '2020-01-01 00:01:35.5+00';
+SELECT array_agg(a ORDER BY a) FROM scan_time WHERE _timestamp > '2020-01-01 00:01:35.5+00';
+SELECT array_agg(a ORDER BY a) FROM scan_time WHERE _timestamp >= '2020-01-01 00:01:35.500001+00';
+SELECT array_agg(a ORDER BY a) FROM scan_time WHERE _timestamp = '2020-01-01 00:00:10+00';
+SELECT array_agg(a ORDER BY a) FROM scan_time WHERE _timestamp < '2020-01-01 00:00:01+00';
+SELECT count(*) FROM scan_time WHERE _timestamp >= 'infinity';
+SELECT count(*) FROM scan_time WHERE _timestamp >= '-infinity';
+SELECT count(*) FROM scan_time WHERE _timestamp >= '1960-01-01';
+SELECT count(*) FROM scan_time WHERE _timestamp >= '2030-01-01';
+SELECT count(*) FROM scan_time WHERE _timestamp >= '2030-01-01' OR _offset = 0;
+
+-- REPEATABLE READ: all scans of a transaction see the same
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT count(*) FROM scan_time;
+INSERT INTO scan_time (a, _partition) VALUES (102, 0);
+SELECT count(*) FROM scan_time;
+SAVEPOINT s;
+SELECT count(*) / 0 FROM scan_time;
+ROLLBACK TO s;
+SELECT count(*) FROM scan_time;
+COMMIT;
+SELECT count(*) FROM scan_time;
 
 -- stopping early, and going back
 SELECT count(*) FROM (SELECT * FROM scan LIMIT 10) s;
@@ -128,6 +171,6 @@ SELECT * FROM scan_none;
 CREATE FOREIGN TABLE scan_types (_offset text) SERVER scan OPTIONS (topic 'scan');
 SELECT * FROM scan_types;
 
-DROP TABLE scan_local;
+DROP TABLE scan_local, scan_outer;
 DROP FUNCTION scan_check, scan_read;
 DROP SERVER scan CASCADE;

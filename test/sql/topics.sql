@@ -1,5 +1,7 @@
 -- Topics and single messages by function.
+SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS kafka_fdw;
+RESET client_min_messages;
 \getenv brokers KAFKA_FDW_TEST_BROKERS
 CREATE SERVER topics FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers :'brokers');
 
