@@ -261,6 +261,7 @@ run(Worker *worker)
 	{
 		MemoryContextReset(worker->context);
 		MemoryContextSwitchTo(worker->context);
+		worker->offsets = NULL;
 		outdated = false;
 		show_state(worker, KAFKA_WORKER_CONNECTING);
 		do_or_stop(worker, read_definition);
@@ -616,7 +617,6 @@ apply_range(Worker *worker, int first, int last)
 
 	for (;;)
 	{
-		show_state(worker, KAFKA_WORKER_APPLYING);
 		worker->first = first;
 		worker->last = last;
 		error = try_step(worker, write_range);
@@ -681,6 +681,7 @@ write_range(Worker *worker)
 	columns = kafka_map_columns(source, target);
 	kafka_check_target(target, subscription->owner, columns);
 	worker->preparing = false;
+	show_state(worker, KAFKA_WORKER_APPLYING);
 	if (!outdated)
 	{
 		if (worker->first < worker->last)
