@@ -98,8 +98,6 @@ static const KafkaOptionDef option_defs[] = {
 	"plaintext|ssl|sasl_plaintext|sasl_ssl"},
 	{"sasl.mechanism", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
 	"PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER|GSSAPI"},
-	{"sasl.mechanisms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER|GSSAPI"},
 	{"ssl.ca.pem", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
 	{"ssl.certificate.pem", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
 	{"ssl.endpoint.identification.algorithm", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
@@ -119,27 +117,20 @@ static const KafkaOptionDef option_defs[] = {
 	{"fetch.min.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 100000000},
 	{"fetch.max.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 0, INT_MAX - 512},
 	{"fetch.message.max.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 1000000000},
-	{"max.partition.fetch.bytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 1000000000},
 	{"queued.min.messages", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 10000000},
 	{"queued.max.messages.kbytes", TUNABLE, KAFKA_FOR_CONSUMER, CLASS_OPEN, TYPE_INT, 1, 2097151},
 
 	/* producer */
 	{"acks", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0, "all|-1"},
-	{"request.required.acks", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0, "all|-1"},
 	{"request.timeout.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, 900000},
 	{"retries", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"message.send.max.retries", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
 	{"delivery.timeout.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
-	{"message.timeout.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
 	{"linger.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 0, 900000},
-	{"queue.buffering.max.ms", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 0, 900000},
 	{"queue.buffering.max.messages", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
 	{"queue.buffering.max.kbytes", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
 	{"batch.size", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, INT_MAX},
 	{"batch.num.messages", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, 1000000},
 	{"compression.type", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"none|gzip|snappy|lz4|zstd"},
-	{"compression.codec", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0,
 	"none|gzip|snappy|lz4|zstd"},
 	{"compression.level", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, -1, 12},
 	{"partitioner", TUNABLE, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_ENUM, 0, 0,
@@ -232,6 +223,13 @@ static const KafkaOptionDef option_defs[] = {
 static const char *const option_aliases[][2] = {
 	{"brokers", "bootstrap.servers"},
 	{"metadata.broker.list", "bootstrap.servers"},
+	{"sasl.mechanisms", "sasl.mechanism"},
+	{"max.partition.fetch.bytes", "fetch.message.max.bytes"},
+	{"request.required.acks", "acks"},
+	{"message.send.max.retries", "retries"},
+	{"message.timeout.ms", "delivery.timeout.ms"},
+	{"queue.buffering.max.ms", "linger.ms"},
+	{"compression.codec", "compression.type"},
 };
 
 static bool same_name(const char *a, const char *b);
@@ -239,6 +237,11 @@ static void check_list(List *options, int where);
 static void check_place(const KafkaOptionDef *def, const char *name, int where);
 static void check_rights(const KafkaOptionDef *def, const char *value);
 static void check_together(List *options, int where);
+static const char *value_of(List *options, const char *name);
+static void check_server(List *options);
+static void check_table(List *options);
+static void refuse_with_format(List *options, const char *name,
+							   const char *format);
 static void check_number(const KafkaOptionDef *def, const char *value);
 static void check_enum(const KafkaOptionDef *def, const char *value);
 static void reject_value(const KafkaOptionDef *def, const char *value,
@@ -324,7 +327,7 @@ check_rights(const KafkaOptionDef *def, const char *value)
 
 	if (superuser())
 		return;
-	gssapi = strncmp(def->name, "sasl.mechanism", 14) == 0 &&
+	gssapi = strcmp(def->name, "sasl.mechanism") == 0 &&
 		pg_strcasecmp(value, "GSSAPI") == 0;
 	if (def->class == CLASS_SUPERUSER || gssapi)
 		ereport(ERROR,
@@ -421,48 +424,96 @@ check_enum(const KafkaOptionDef *def, const char *value)
 static void
 check_together(List *options, int where)
 {
-	bool		topic = false;
-	bool		servers = false;
-	const char *format = "json";
+	if (where == ON_SERVER)
+		check_server(options);
+	if (where == ON_TABLE)
+		check_table(options);
+}
+
+/*
+ * Returns the value of an option, whatever it is called in the list, or NULL.
+ */
+static const char *
+value_of(List *options, const char *name)
+{
 	ListCell   *lc;
 
 	foreach(lc, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);
-		const KafkaOptionDef *def = kafka_option_find(option->defname);
 
-		topic |= strcmp(def->name, "topic") == 0;
-		servers |= strcmp(def->name, "bootstrap.servers") == 0;
-		if (strcmp(def->name, "format") == 0)
-			format = defGetString(option);
+		if (strcmp(kafka_option_find(option->defname)->name, name) == 0)
+			return defGetString(option);
 	}
-	if (where == ON_SERVER && !servers)
+	return NULL;
+}
+
+static void
+check_server(List *options)
+{
+	const char *protocol = value_of(options, "security.protocol");
+	const char *verify = value_of(options,
+								  "enable.ssl.certificate.verification");
+	bool		verifies;
+
+	if (value_of(options, "bootstrap.servers") == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"bootstrap_servers\" is missing"),
 				 errhint("Name at least one broker as host:port.")));
-	if (where != ON_TABLE)
-		return;
-	if (!topic)
+	if (protocol != NULL && pg_strncasecmp(protocol, "sasl", 4) == 0 &&
+		value_of(options, "sasl.mechanism") == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("option \"sasl.mechanism\" is missing"),
+				 errdetail("The option \"security.protocol\" asks for it.")));
+	if (verify != NULL && parse_bool(verify, &verifies) && !verifies)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("certificates of the brokers are not verified"),
+				 errdetail("Whoever can redirect a connection can read and change what it carries, the password included.")));
+}
+
+static void
+check_table(List *options)
+{
+	const char *topic = value_of(options, "topic");
+	const char *format = value_of(options, "format");
+	bool		csv = format != NULL && strcmp(format, "csv") == 0;
+	bool		copy = csv || (format != NULL && strcmp(format, "text") == 0);
+	bool		json = format == NULL || strcmp(format, "json") == 0;
+
+	if (topic == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"topic\" is missing")));
-
-	foreach(lc, options)
+	if (strchr(topic, ',') != NULL || topic[0] == '^')
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a foreign table of several topics is not supported yet"),
+				 errhint("Create a foreign table for each topic, and a view of their UNION ALL.")));
+	if (!json)
+		refuse_with_format(options, "rows", format);
+	if (!csv)
 	{
-		const char *name = lfirst_node(DefElem, lc)->defname;
-		bool		csv = strcmp(format, "csv") == 0;
-		bool		copy_text = strcmp(format, "text") == 0;
-
-		if ((strcmp(name, "rows") == 0 && strcmp(format, "json") != 0) ||
-			((strcmp(name, "quote") == 0 || strcmp(name, "escape") == 0) && !csv) ||
-			((strcmp(name, "delimiter") == 0 || strcmp(name, "null") == 0) &&
-			 !csv && !copy_text))
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("option \"%s\" cannot be used with format \"%s\"",
-							name, format)));
+		refuse_with_format(options, "quote", format);
+		refuse_with_format(options, "escape", format);
 	}
+	if (!copy)
+	{
+		refuse_with_format(options, "delimiter", format);
+		refuse_with_format(options, "null", format);
+	}
+}
+
+static void
+refuse_with_format(List *options, const char *name, const char *format)
+{
+	if (value_of(options, name) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("option \"%s\" cannot be used with format \"%s\"",
+						name, format != NULL ? format : "json")));
 }
 
 /*
@@ -474,7 +525,11 @@ kafka_option_reject_unknown(const char *name)
 	const char *best = NULL;
 	int			best_distance = 5;	/* more is no match */
 	size_t		len = strlen(name);
+	char	   *dotted = pstrdup(name);
 
+	for (char *c = dotted; *c != '\0'; c++)
+		if (*c == '_')
+			*c = '.';
 	for (int i = 0; i < lengthof(option_defs) && len < 255; i++)
 	{
 		const KafkaOptionDef *def = &option_defs[i];
@@ -482,7 +537,8 @@ kafka_option_reject_unknown(const char *name)
 
 		if (def->class == CLASS_NEVER)
 			continue;
-		distance = varstr_levenshtein_less_equal(name, len, def->name,
+		distance = varstr_levenshtein_less_equal(def->clients != 0 ? dotted : name,
+												 len, def->name,
 												 strlen(def->name), 1, 1, 1,
 												 best_distance - 1, true);
 		if (distance < best_distance && distance <= (int) len / 2)

@@ -36,6 +36,8 @@ static const Setting defaults[] = {
 	{KAFKA_FOR_CONSUMER, "check.crcs", "true"},
 	{KAFKA_FOR_CONSUMER, "fetch.queue.backoff.ms", "10"},
 	{KAFKA_FOR_CONSUMER, "fetch.error.backoff.ms", "100"},
+	/* a broker answers in order: offsets would wait behind an idle fetch */
+	{KAFKA_FOR_CONSUMER, "fetch.wait.max.ms", "100"},
 	{KAFKA_FOR_PRODUCER, "queue.buffering.max.kbytes", "65536"},
 	{KAFKA_FOR_PRODUCER, "topic.metadata.propagation.max.ms", "2000"},
 };
@@ -83,7 +85,7 @@ kafka_config_make(rd_kafka_type_t type, const KafkaClientOptions *options)
 	if (type == RD_KAFKA_CONSUMER)
 		set_memory(conf, options);
 	else
-		set_number(conf, "message.timeout.ms", options->timeout);
+		set_number(conf, "delivery.timeout.ms", options->timeout);
 	foreach(lc, options->properties)
 	{
 		KafkaProperty *property = lfirst(lc);

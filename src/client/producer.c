@@ -33,7 +33,8 @@ struct KafkaProducer
 	/* since the last flush */
 	int64		sent;
 	int64		delivered;
-	int64		failed;
+	int64		failed;			/* not delivered, or nobody knows */
+	int64		unknown;		/* sent, but never acknowledged */
 	rd_kafka_resp_err_t first_error;
 	int32		first_partition;	/* of the first failed message */
 	char		first_topic[256];
@@ -237,6 +238,9 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 
 	if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
+		if (rd_kafka_message_status(raw) ==
+			RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED)
+			producer->unknown++;
 		if (producer->failed++ == 0)
 		{
 			producer->first_error = raw->err;
@@ -426,21 +430,28 @@ raise_failed(KafkaProducer *producer)
 	int64		sent = producer->sent;
 	int64		delivered = producer->delivered;
 	int64		failed = producer->failed;
+	int64		unknown = producer->unknown;
 	char		partition[32] = "";
+	char		doubt[96] = "";
 
 	producer->sent = 0;
 	producer->delivered = 0;
 	producer->failed = 0;
+	producer->unknown = 0;
 
 	if (producer->first_partition >= 0)
 		snprintf(partition, sizeof(partition), " partition %d of",
 				 producer->first_partition);
+	if (unknown > 0)
+		snprintf(doubt, sizeof(doubt),
+				 ", " INT64_FORMAT " more were sent and may have been delivered",
+				 unknown);
 	ereport(ERROR,
 			(kafka_errcode(producer->first_error),
 			 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
 					failed, sent),
-			 errdetail(INT64_FORMAT " messages were delivered. The first failure was in%s topic \"%s\": %s.%s%s",
-					   delivered, partition, producer->first_topic,
+			 errdetail(INT64_FORMAT " messages were delivered%s. The first failure was in%s topic \"%s\": %s.%s%s",
+					   delivered, doubt, partition, producer->first_topic,
 					   rd_kafka_err2str(producer->first_error),
 					   producer->handle->reason[0] != '\0' ?
 					   " The client's last error: " : "",

@@ -62,14 +62,13 @@ kafkaAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
 /*
  * kafkaIsForeignRelUpdatable
  *		Says that rows can be added and never changed, as in a log.
+ *
+ * Tables whose rows are parts of messages are refused later, with a reason.
  */
 int
 kafkaIsForeignRelUpdatable(Relation rel)
 {
-	KafkaTableOptions *options = kafka_options_table(RelationGetRelid(rel),
-													 GetUserId());
-
-	return options->rows == NULL ? (1 << CMD_INSERT) : 0;
+	return 1 << CMD_INSERT;
 }
 
 List *

@@ -51,8 +51,12 @@ typedef enum QualKind
 	QUAL_AND,
 	QUAL_OR,
 	QUAL_COMPARE,				/* column op value */
-	QUAL_ANY					/* column = ANY (array) */
+	QUAL_ANY,					/* column op ANY (array) */
+	QUAL_ALL					/* column op ALL (array) */
 } QualKind;
+
+/* besides btree's strategies */
+#define NotEqualStrategyNumber (BTMaxStrategyNumber + 1)
 
 struct KafkaQual
 {
@@ -80,17 +84,18 @@ static bool find_column(Node *node, Index varno,
 static bool is_fixed(Node *node, Index varno);
 static bool has_var(Node *node, void *context);
 static bool is_integer(Oid type);
-static Oid	family_of(KafkaQualAxis axis);
+static int	strategy_of(Oid opno, KafkaQualAxis axis);
 static bool is_comparable(const KafkaQual *qual);
 static void prepare(KafkaQual *qual, PlanState *parent);
 static bool needs_execution(KafkaQual *qual);
 static bool has_exec_param(Node *node, void *context);
 static List *boxes_of(KafkaQual *qual, ExprContext *econtext);
 static List *boxes_of_compare(KafkaQual *qual, ExprContext *econtext);
-static List *boxes_of_any(KafkaQual *qual, ExprContext *econtext);
+static List *boxes_of_array(KafkaQual *qual, ExprContext *econtext);
 static List *box_of_datum(KafkaQual *qual, Datum datum);
 static List *box(KafkaQual *qual, int64 value);
 static List *box_of_time(KafkaQual *qual, TimestampTz value);
+static List *boxes_of_not_equal(KafkaQual *qual, int64 value);
 static KafkaBox *everything(void);
 static bool is_empty(const KafkaBox *box);
 static List *intersect(List *a, List *b);
@@ -197,9 +202,34 @@ kafka_quals_boxes(List *quals, ExprContext *econtext)
 }
 
 /*
+ * kafka_quals_contain
+ *		Says whether a message may satisfy the conditions, its time apart.
+ */
+bool
+kafka_quals_contain(List *boxes, int32 partition, int64 offset)
+{
+	ListCell   *lc;
+
+	foreach(lc, boxes)
+	{
+		KafkaBox   *box = lfirst(lc);
+
+		if (partition >= box->min[KAFKA_AXIS_PARTITION] &&
+			partition <= box->max[KAFKA_AXIS_PARTITION] &&
+			offset >= box->min[KAFKA_AXIS_OFFSET] &&
+			offset <= box->max[KAFKA_AXIS_OFFSET])
+			return true;
+	}
+	return false;
+}
+
+/*
  * kafka_quals_ranges
  *		Returns what has to be read of a partition as a list of KafkaRange:
  *		ascending, disjoint, not empty, within what the partition holds.
+ *
+ * Ranges that are close to each other are one, so that with several boxes
+ * kafka_quals_contain() has to be asked of each message.
  */
 List *
 kafka_quals_ranges(List *boxes, const KafkaPartitionOffsets *partition,
@@ -314,7 +344,7 @@ make_compare(OpExpr *expr, Index varno, const KafkaQualColumns *columns)
 			return NULL;
 	}
 	qual->kind = QUAL_COMPARE;
-	qual->strategy = get_op_opfamily_strategy(opno, family_of(qual->axis));
+	qual->strategy = strategy_of(opno, qual->axis);
 	op_input_types(opno, &left, &right);
 	qual->type = right;
 	qual->value_expr = (Expr *) value;
@@ -354,14 +384,12 @@ make_any(ScalarArrayOpExpr *expr, Index varno, const KafkaQualColumns *columns)
 	Oid			right;
 
 	op_input_types(expr->opno, &left, &right);
-	qual->kind = QUAL_ANY;
+	qual->kind = expr->useOr ? QUAL_ANY : QUAL_ALL;
 	qual->type = right;
 	qual->value_expr = (Expr *) value;
-	if (!expr->useOr ||
-		!find_column(linitial(expr->args), varno, columns, &qual->axis))
+	if (!find_column(linitial(expr->args), varno, columns, &qual->axis))
 		return NULL;
-	qual->strategy = get_op_opfamily_strategy(expr->opno,
-											  family_of(qual->axis));
+	qual->strategy = strategy_of(expr->opno, qual->axis);
 	if (!is_comparable(qual) || !is_fixed(value, varno))
 		return NULL;
 	return qual;
@@ -410,15 +438,22 @@ has_var(Node *node, void *context)
 }
 
 /*
- * Returns the operator family of an axis' comparisons.
+ * Returns what an operator means on an axis, or 0.
  */
-static Oid
-family_of(KafkaQualAxis axis)
+static int
+strategy_of(Oid opno, KafkaQualAxis axis)
 {
+	Oid			family = INTEGER_BTREE_FAM_OID;
+	int			strategy;
+
 	if (axis == KAFKA_AXIS_TIME)
-		return lookup_type_cache(TIMESTAMPTZOID,
-								 TYPECACHE_BTREE_OPFAMILY)->btree_opf;
-	return INTEGER_BTREE_FAM_OID;
+		family = lookup_type_cache(TIMESTAMPTZOID,
+								   TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	strategy = get_op_opfamily_strategy(opno, family);
+	if (strategy == 0 && OidIsValid(get_negator(opno)) &&
+		get_op_opfamily_strategy(get_negator(opno), family) == BTEqualStrategyNumber)
+		strategy = NotEqualStrategyNumber;
+	return strategy;
 }
 
 /*
@@ -488,7 +523,8 @@ boxes_of(KafkaQual *qual, ExprContext *econtext)
 		case QUAL_COMPARE:
 			return boxes_of_compare(qual, econtext);
 		case QUAL_ANY:
-			return boxes_of_any(qual, econtext);
+		case QUAL_ALL:
+			return boxes_of_array(qual, econtext);
 	}
 	return NIL;
 }
@@ -505,7 +541,7 @@ boxes_of_compare(KafkaQual *qual, ExprContext *econtext)
 }
 
 static List *
-boxes_of_any(KafkaQual *qual, ExprContext *econtext)
+boxes_of_array(KafkaQual *qual, ExprContext *econtext)
 {
 	bool		isnull;
 	Datum		datum = ExecEvalExprSwitchContext(qual->value, econtext,
@@ -520,12 +556,20 @@ boxes_of_any(KafkaQual *qual, ExprContext *econtext)
 
 	if (isnull)
 		return NIL;
+	if (qual->kind == QUAL_ALL)
+		boxes = list_make1(everything());
 	get_typlenbyvalalign(qual->type, &len, &byval, &align);
 	deconstruct_array(DatumGetArrayTypeP(datum), qual->type, len, byval, align,
 					  &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
-		if (!nulls[i])
-			boxes = list_concat(boxes, box_of_datum(qual, elements[i]));
+	{
+		List	   *element = nulls[i] ? NIL : box_of_datum(qual, elements[i]);
+
+		if (qual->kind == QUAL_ALL)
+			boxes = intersect(boxes, element);
+		else
+			boxes = list_concat(boxes, element);
+	}
 	return boxes;
 }
 
@@ -568,6 +612,8 @@ box(KafkaQual *qual, int64 value)
 	int64		min = PG_INT64_MIN;
 	int64		max = PG_INT64_MAX;
 
+	if (qual->strategy == NotEqualStrategyNumber)
+		return boxes_of_not_equal(qual, value);
 	if ((qual->strategy == BTLessStrategyNumber && value == PG_INT64_MIN) ||
 		(qual->strategy == BTGreaterStrategyNumber && value == PG_INT64_MAX))
 		return NIL;
@@ -592,6 +638,22 @@ box(KafkaQual *qual, int64 value)
 	box->min[qual->axis] = min;
 	box->max[qual->axis] = max;
 	return list_make1(box);
+}
+
+static List *
+boxes_of_not_equal(KafkaQual *qual, int64 value)
+{
+	KafkaBox   *below = everything();
+	KafkaBox   *above = everything();
+	List	   *boxes = NIL;
+
+	below->max[qual->axis] = value - 1;
+	if (value > PG_INT64_MIN)
+		boxes = lappend(boxes, below);
+	above->min[qual->axis] = value + 1;
+	if (value < PG_INT64_MAX)
+		boxes = lappend(boxes, above);
+	return boxes;
 }
 
 static KafkaBox *

@@ -53,6 +53,7 @@ extern List *kafka_quals_prepare(List *clauses, Index varno,
 								 PlanState *parent);
 extern bool kafka_quals_need_execution(List *quals);
 extern List *kafka_quals_boxes(List *quals, ExprContext *econtext);
+extern bool kafka_quals_contain(List *boxes, int32 partition, int64 offset);
 extern List *kafka_quals_ranges(List *boxes,
 								const KafkaPartitionOffsets *partition,
 								KafkaOffsetForTime offset_for_time, void *arg);

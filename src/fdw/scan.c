@@ -61,6 +61,7 @@ typedef struct KafkaScanState
 	List	   *times;			/* of TimeOffsets, as they were asked for */
 	List	   *rounds;			/* lists of KafkaRange, one a partition */
 	int			round;			/* the next one */
+	bool		between;		/* ranges hold messages that no box does */
 
 	/* of the batch */
 	int			next;			/* message */
@@ -74,6 +75,7 @@ typedef struct KafkaScanState
 static void open_scan(ForeignScanState *node, KafkaScanState *state);
 static void start_scan(ForeignScanState *node, KafkaScanState *state);
 static bool next_message(KafkaScanState *state);
+static bool fetch_message(KafkaScanState *state);
 static bool next_round(KafkaScanState *state);
 static List *make_rounds(KafkaScanState *state);
 static int64 offset_for_time(void *arg, int32 partition, int64 time);
@@ -237,6 +239,7 @@ start_scan(ForeignScanState *node, KafkaScanState *state)
 			MemoryContextSwitchTo(state->plan_context);
 		}
 		state->rounds = make_rounds(state);
+		state->between = list_length(state->boxes) > 1;
 	}
 	MemoryContextSwitchTo(old);
 	state->started = true;
@@ -252,6 +255,26 @@ next_message(KafkaScanState *state)
 
 	if (state->consumer == NULL)
 		return false;
+	do
+	{
+		if (!fetch_message(state))
+			return false;
+		message = kafka_consumer_message(state->consumer, state->next++);
+	} while (state->between &&
+			 !kafka_quals_contain(state->boxes, message->partition,
+								  message->offset));
+	state->messages++;
+	state->bytes += message->key_len + message->value_len;
+	kafka_rowmap_start(state->map, message);
+	return true;
+}
+
+/*
+ * Makes sure that there is a message to be taken; false at the end.
+ */
+static bool
+fetch_message(KafkaScanState *state)
+{
 	while (state->next >= kafka_consumer_count(state->consumer))
 	{
 		kafka_consumer_release(state->consumer);
@@ -264,10 +287,6 @@ next_message(KafkaScanState *state)
 		else
 			kafka_consumer_poll(state->consumer, BATCH_MESSAGES, -1);
 	}
-	message = kafka_consumer_message(state->consumer, state->next++);
-	state->messages++;
-	state->bytes += message->key_len + message->value_len;
-	kafka_rowmap_start(state->map, message);
 	return true;
 }
 

@@ -25,17 +25,24 @@ CREATE SERVER o FOREIGN DATA WRAPPER kafka_fdw
 	OPTIONS (bootstrap_servers 'h:1', "security.protocol" 'SASL_SSL', sasl_mechanism 'PLAIN',
 			 timeout '5s', "socket.timeout.ms" '5000', "isolation.level" 'read_uncommitted',
 			 delivery 'immediate');
+CREATE SERVER o2 FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers 'h:1', security_protocol 'sasl_ssl');
+CREATE SERVER o2 FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers 'h:1', sasl_mechanisms 'PLAIN', sasl_mechanism 'PLAIN');
+CREATE SERVER o2 FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers 'h:1', enable_ssl_certificate_verification 'off');
+DROP SERVER o2;
 ALTER SERVER o OPTIONS (ADD foo 'bar');
 ALTER SERVER o OPTIONS (DROP bootstrap_servers);
 
 -- user mappings: the value of a secret is never repeated
 CREATE USER MAPPING FOR PUBLIC SERVER o OPTIONS (bootstrap_servers 'h:1');
 CREATE USER MAPPING FOR PUBLIC SERVER o OPTIONS (sasl_pasword 'geheim');
+CREATE USER MAPPING FOR PUBLIC SERVER o OPTIONS (sasl_user 'u');
 CREATE USER MAPPING FOR PUBLIC SERVER o OPTIONS (sasl_password '');
 CREATE USER MAPPING FOR PUBLIC SERVER o OPTIONS (sasl_username 'u', "sasl.password" 'geheim');
 
 -- tables
 CREATE FOREIGN TABLE ot (a int) SERVER o;
+CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't,u');
+CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic '^t');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', format 'xml');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', bootstrap_servers 'h:1');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', delimiter ',');

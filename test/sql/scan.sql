@@ -50,6 +50,21 @@ SELECT * FROM scan_read('SELECT * FROM scan WHERE _offset > 5 AND _offset < 5');
 SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition <= 300000000 AND _offset >= 98');
 SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition = 1 AND (_offset = 0 OR a = 7)');
 
+SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition <> 1 AND _offset NOT IN (50, 51)');
+
+-- what the conditions leave out is not decoded, be it among messages that are read
+SELECT kafka.create_topic('scan', 'scan_bad');
+CREATE FOREIGN TABLE scan_bad (a int, _offset bigint) SERVER scan OPTIONS (topic 'scan_bad');
+INSERT INTO scan_bad VALUES (0), (1);
+SELECT * FROM kafka.produce_now('scan', 'scan_bad', 'not JSON');
+INSERT INTO scan_bad VALUES (3), (4);
+SELECT * FROM scan_bad;
+SELECT * FROM scan_bad WHERE _offset <> 2;
+SELECT * FROM scan_bad WHERE _offset < 2 OR _offset > 2;
+SELECT * FROM scan_bad WHERE _offset NOT IN (2, 3);
+SELECT _offset FROM scan_bad;
+SELECT count(*) FROM scan_bad;
+
 -- pushed down or not, the answer is that of a local table
 CREATE FUNCTION scan_check(condition text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
