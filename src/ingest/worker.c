@@ -132,13 +132,13 @@ static void show_state(Worker *worker, KafkaWorkerState state);
 static void show_lag(Worker *worker);
 static int64 get_lag(Worker *worker);
 static bool at_log_end(Worker *worker);
-static ErrorData * try_step(Worker *worker, void (*step) (Worker *worker));
+static ErrorData *try_step(Worker *worker, void (*step) (Worker *worker));
 static void do_or_stop(Worker *worker, void (*step) (Worker *worker));
-static bool is_transient(const ErrorData * error);
-static void stop_with_error(Worker *worker, ErrorData * error);
-static void report_error(ErrorData * error);
-static void remove_copy_context(ErrorData * error);
-static char *format_error(const ErrorData * error);
+static bool is_transient(const ErrorData *error);
+static void stop_with_error(Worker *worker, ErrorData *error);
+static void report_error(ErrorData *error);
+static void remove_copy_context(ErrorData *error);
+static char *format_error(const ErrorData *error);
 
 /*
  * kafka_worker_main
@@ -552,7 +552,7 @@ static void
 discover(Worker *worker)
 {
 	int			interval = at_log_end(worker) ? DISCOVER_INTERVAL :
-		LAG_INTERVAL;
+	LAG_INTERVAL;
 
 	if (!kafka_slot_take_request(worker->slot, &worker->slot->discover) &&
 		!TimestampDifferenceExceeds(worker->asked, GetCurrentTimestamp(),
@@ -572,7 +572,7 @@ has_moved(Worker *worker)
 {
 	int			n;
 	const KafkaPartitionPosition *positions =
-		kafka_consumer_positions(worker->consumer, &n);
+	kafka_consumer_positions(worker->consumer, &n);
 
 	for (int i = 0; i < n; i++)
 		if (positions[i].position != worker->partitions[i].seen)
@@ -594,7 +594,7 @@ apply_batch(Worker *worker)
 	do
 	{
 		int			last = bad > first + 1 ? (first + bad) / 2 :
-			bad > first ? bad : count;
+		bad > first ? bad : count;
 
 		if (apply_range(worker, first, last))
 			first = worker->last;
@@ -763,7 +763,7 @@ move_positions(Worker *worker)
 {
 	int			n;
 	const KafkaPartitionPosition *positions =
-		kafka_consumer_positions(worker->consumer, &n);
+	kafka_consumer_positions(worker->consumer, &n);
 	bool		whole = worker->last == kafka_consumer_count(worker->consumer);
 
 	for (int i = 0; i < n; i++)
@@ -810,15 +810,15 @@ note_commit(Worker *worker)
 	int			count = worker->last - worker->first;
 	int64		bytes = count > 0 ? range_bytes(worker) : 0;
 	TimestampTz newest = count > 0 ?
-		message_time(kafka_consumer_message(worker->consumer,
-											worker->last - 1)) : 0;
+	message_time(kafka_consumer_message(worker->consumer,
+										worker->last - 1)) : 0;
 
 	for (int m = 0, i = 0; m < worker->nmoves; i++)
 		if (worker->partitions[i].partition == worker->moves[m].partition)
 			worker->partitions[i].seen = worker->moves[m++].next;
 	worker->last_write = GetCurrentTimestamp();
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	stats->messages += count;
 	stats->rows += worker->rows;
 	stats->bytes += bytes;
@@ -828,9 +828,9 @@ note_commit(Worker *worker)
 		stats->last_message = newest;
 	stats->last_error[0] = '\0';
 	worker->slot->failures = 0;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 	show_lag(worker);
-	ConditionVariableBroadcast(&KafkaShared->progress);
+	ConditionVariableBroadcast(&kafka_shared->progress);
 }
 
 /*
@@ -847,7 +847,7 @@ range_bytes(Worker *worker)
 	for (int i = worker->first; i < worker->last; i++)
 	{
 		const KafkaMessage *message =
-			kafka_consumer_message(worker->consumer, i);
+		kafka_consumer_message(worker->consumer, i);
 
 		bytes += message->key_len + message->value_len;
 	}
@@ -862,7 +862,7 @@ static TimestampTz
 message_time(const KafkaMessage *message)
 {
 	int64		epoch_diff = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-		SECS_PER_DAY * INT64CONST(1000);
+	SECS_PER_DAY * INT64CONST(1000);
 	TimestampTz time;
 
 	if (message->timestamp < 0 ||
@@ -892,10 +892,10 @@ show_lag(Worker *worker)
 {
 	int64		lag = get_lag(worker);
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	worker->slot->stats.lag = lag;
 	worker->slot->stats.partitions = worker->npartitions;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -908,7 +908,7 @@ get_lag(Worker *worker)
 	int			n;
 	int64		lag = 0;
 	const KafkaPartitionPosition *positions =
-		kafka_consumer_positions(worker->consumer, &n);
+	kafka_consumer_positions(worker->consumer, &n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -929,7 +929,7 @@ at_log_end(Worker *worker)
 {
 	int			n;
 	const KafkaPartitionPosition *positions =
-		kafka_consumer_positions(worker->consumer, &n);
+	kafka_consumer_positions(worker->consumer, &n);
 
 	for (int i = 0; i < n; i++)
 		if (!positions[i].at_log_end)
