@@ -34,13 +34,13 @@ kafka_subscription_stats(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; KafkaShared != NULL && i < KafkaShared->nslots; i++)
+	for (int i = 0; kafka_shared != NULL && i < kafka_shared->nslots; i++)
 	{
 		KafkaWorkerSlot slot;
 
-		LWLockAcquire(KafkaShared->lock, LW_SHARED);
-		slot = KafkaShared->slots[i];
-		LWLockRelease(KafkaShared->lock);
+		LWLockAcquire(kafka_shared->lock, LW_SHARED);
+		slot = kafka_shared->slots[i];
+		LWLockRelease(kafka_shared->lock);
 		if (slot.in_use && slot.wanted && slot.dbid == MyDatabaseId)
 			put_row(result, &slot);
 	}

@@ -362,7 +362,7 @@ lock_subscription(const char *name)
 static void
 warn_without_launcher(const char *name)
 {
-	if (KafkaShared == NULL)
+	if (kafka_shared == NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no worker will read subscription \"%s\"", name),
@@ -375,7 +375,7 @@ warn_without_launcher(const char *name)
 static void
 check_can_wait(const KafkaSubscription *subscription)
 {
-	if (KafkaShared == NULL)
+	if (kafka_shared == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no worker reads subscription \"%s\"",
@@ -408,14 +408,14 @@ wait_until_applied(const KafkaSubscription *subscription,
 	bool		unknown;
 	bool		done;
 
-	ConditionVariablePrepareToSleep(&KafkaShared->progress);
+	ConditionVariablePrepareToSleep(&kafka_shared->progress);
 	while (!(done = has_applied(subscription, ends, nends, &unknown)))
 	{
 		check_still_enabled(subscription);
 		if (GetCurrentTimestamp() >= deadline)
 			break;
 		kafka_request_flush(subscription->id, unknown);
-		ConditionVariableTimedSleep(&KafkaShared->progress, WAIT_SLICE,
+		ConditionVariableTimedSleep(&kafka_shared->progress, WAIT_SLICE,
 									PG_WAIT_EXTENSION);
 	}
 	ConditionVariableCancelSleep();

@@ -78,7 +78,7 @@ on_object_access(ObjectAccessType access, Oid classid, Oid objectid,
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classid, objectid, subid, arg);
 	if (access != OAT_DROP || classid != DatabaseRelationId ||
-		KafkaShared == NULL || objectid == MyDatabaseId)
+		kafka_shared == NULL || objectid == MyDatabaseId)
 		return;
 	dropping = objectid;
 	end_workers(objectid);
@@ -110,10 +110,10 @@ signal_workers(Oid dbid)
 {
 	int			n = 0;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < KafkaShared->nslots; i++)
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < kafka_shared->nslots; i++)
 	{
-		KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 
 		if (!slot->in_use || slot->dbid != dbid)
 			continue;
@@ -125,7 +125,7 @@ signal_workers(Oid dbid)
 			kill(slot->pid, SIGTERM);
 		slot->stop = true;
 	}
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 	return n;
 }
 

@@ -95,11 +95,11 @@ kafka_launcher_main(Datum arg)
 
 	launcher.workers = MemoryContextAllocZero(TopMemoryContext,
 											  mul_size(sizeof(BackgroundWorkerHandle *),
-													   Max(KafkaShared->nslots, 1)));
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	KafkaShared->launcher = MyLatch;
-	KafkaShared->scan_all = true;
-	LWLockRelease(KafkaShared->lock);
+													   Max(kafka_shared->nslots, 1)));
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	kafka_shared->launcher = MyLatch;
+	kafka_shared->scan_all = true;
+	LWLockRelease(kafka_shared->lock);
 	before_shmem_exit(forget_launcher, (Datum) 0);
 
 	while (!ShutdownRequestPending)
@@ -127,9 +127,9 @@ kafka_launcher_main(Datum arg)
 static void
 forget_launcher(int code, Datum arg)
 {
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	KafkaShared->launcher = NULL;
-	LWLockRelease(KafkaShared->lock);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	kafka_shared->launcher = NULL;
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -142,7 +142,7 @@ look(Launcher *launcher)
 	TimestampTz now = GetCurrentTimestamp();
 	long		timeout = tend_scans(launcher, now);
 
-	for (int i = 0; i < KafkaShared->nslots; i++)
+	for (int i = 0; i < kafka_shared->nslots; i++)
 		timeout = Min(timeout, tend_slot(launcher, i, now));
 	return timeout;
 }
@@ -153,12 +153,12 @@ look(Launcher *launcher)
 static long
 tend_slot(Launcher *launcher, int i, TimestampTz now)
 {
-	KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+	KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 	bool		ended = has_ended(&launcher->workers[i]);
 	bool		start = false;
 	long		timeout = IDLE_TIMEOUT;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	if (ended && slot->in_use && slot->wanted && slot->pid == 0)
 		schedule_restart(slot, now);
 	if (slot->in_use && !slot->wanted)
@@ -176,7 +176,7 @@ tend_slot(Launcher *launcher, int i, TimestampTz now)
 		timeout = ms_until(slot->restart_at, now);
 		start = timeout == 0;
 	}
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 
 	if (start)
 	{
@@ -240,16 +240,16 @@ ask_to_stop(KafkaWorkerSlot *slot, TimestampTz now)
 static void
 start_worker(Launcher *launcher, int i, TimestampTz now)
 {
-	KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+	KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 	BackgroundWorker process = {0};
 	uint32		generation;
 	bool		started;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	generation = ++slot->generation;
 	snprintf(process.bgw_name, BGW_MAXLEN, "kafka_fdw subscription %s",
 			 NameStr(slot->name));
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 
 	snprintf(process.bgw_type, BGW_MAXLEN, "kafka_fdw worker");
 	snprintf(process.bgw_function_name, BGW_MAXLEN, "kafka_worker_main");
@@ -257,14 +257,14 @@ start_worker(Launcher *launcher, int i, TimestampTz now)
 	memcpy(process.bgw_extra, &generation, sizeof(generation));
 	started = register_process(launcher, &process, &launcher->workers[i]);
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	if (slot->generation == generation && slot->pid == 0)
 	{
 		slot->state = started ? KAFKA_WORKER_STARTING : KAFKA_WORKER_NO_PROCESS;
 		if (!started)
 			slot->restart_at = TimestampTzPlusMilliseconds(now, SLOT_RETRY);
 	}
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -325,13 +325,13 @@ take_requests(Launcher *launcher)
 	int			n;
 	bool		all;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	n = KafkaShared->nscans;
-	memcpy(requests, KafkaShared->scans, sizeof(Oid) * n);
-	all = KafkaShared->scan_all;
-	KafkaShared->nscans = 0;
-	KafkaShared->scan_all = false;
-	LWLockRelease(KafkaShared->lock);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	n = kafka_shared->nscans;
+	memcpy(requests, kafka_shared->scans, sizeof(Oid) * n);
+	all = kafka_shared->scan_all;
+	kafka_shared->nscans = 0;
+	kafka_shared->scan_all = false;
+	LWLockRelease(kafka_shared->lock);
 
 	if (n > 0 || all)
 		launcher->scan_at = 0;
@@ -351,9 +351,9 @@ end_scan(Launcher *launcher, TimestampTz now)
 {
 	bool		finished;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	finished = KafkaShared->scanned == launcher->scanning;
-	LWLockRelease(KafkaShared->lock);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	finished = kafka_shared->scanned == launcher->scanning;
+	LWLockRelease(kafka_shared->lock);
 	if (finished)
 		return;
 	launcher->databases = list_append_unique_oid(launcher->databases,
@@ -379,9 +379,9 @@ start_scan(Launcher *launcher, TimestampTz now)
 	snprintf(process.bgw_function_name, BGW_MAXLEN, "kafka_scanner_main");
 	process.bgw_main_arg = ObjectIdGetDatum(dbid);
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	KafkaShared->scanned = InvalidOid;
-	LWLockRelease(KafkaShared->lock);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	kafka_shared->scanned = InvalidOid;
+	LWLockRelease(kafka_shared->lock);
 	if (!register_process(launcher, &process, &launcher->scanner))
 	{
 		launcher->scan_at = TimestampTzPlusMilliseconds(now, SCAN_RETRY);
@@ -489,9 +489,9 @@ kafka_scanner_main(Datum arg)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	KafkaShared->scanned = dbid;
-	LWLockRelease(KafkaShared->lock);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	kafka_shared->scanned = dbid;
+	LWLockRelease(kafka_shared->lock);
 	proc_exit(0);
 }
 

@@ -24,7 +24,7 @@
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 
-KafkaSharedState *KafkaShared = NULL;
+KafkaSharedState *kafka_shared = NULL;
 
 static shmem_request_hook_type prev_shmem_request_hook;
 static shmem_startup_hook_type prev_shmem_startup_hook;
@@ -72,13 +72,13 @@ start_shmem(void)
 		prev_shmem_startup_hook();
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	KafkaShared = ShmemInitStruct("kafka_fdw", shmem_size(), &found);
+	kafka_shared = ShmemInitStruct("kafka_fdw", shmem_size(), &found);
 	if (!found)
 	{
-		memset(KafkaShared, 0, shmem_size());
-		KafkaShared->lock = &GetNamedLWLockTranche("kafka_fdw")->lock;
-		ConditionVariableInit(&KafkaShared->progress);
-		KafkaShared->nslots = kafka_max_workers;
+		memset(kafka_shared, 0, shmem_size());
+		kafka_shared->lock = &GetNamedLWLockTranche("kafka_fdw")->lock;
+		ConditionVariableInit(&kafka_shared->progress);
+		kafka_shared->nslots = kafka_max_workers;
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -178,26 +178,26 @@ kafka_shmem_request_scan(Oid dbid)
 {
 	bool		found = false;
 
-	if (KafkaShared == NULL)
+	if (kafka_shared == NULL)
 		return;
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < KafkaShared->nscans; i++)
-		found = found || KafkaShared->scans[i] == dbid;
-	if (!OidIsValid(dbid) || KafkaShared->nscans == KAFKA_MAX_SCANS)
-		KafkaShared->scan_all = true;
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < kafka_shared->nscans; i++)
+		found = found || kafka_shared->scans[i] == dbid;
+	if (!OidIsValid(dbid) || kafka_shared->nscans == KAFKA_MAX_SCANS)
+		kafka_shared->scan_all = true;
 	else if (!found)
-		KafkaShared->scans[KafkaShared->nscans++] = dbid;
-	LWLockRelease(KafkaShared->lock);
+		kafka_shared->scans[kafka_shared->nscans++] = dbid;
+	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
 }
 
 void
 kafka_shmem_wake_launcher(void)
 {
-	LWLockAcquire(KafkaShared->lock, LW_SHARED);
-	if (KafkaShared->launcher != NULL)
-		SetLatch(KafkaShared->launcher);
-	LWLockRelease(KafkaShared->lock);
+	LWLockAcquire(kafka_shared->lock, LW_SHARED);
+	if (kafka_shared->launcher != NULL)
+		SetLatch(kafka_shared->launcher);
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -210,7 +210,7 @@ kafka_request_flush(int32 subscription, bool discover)
 {
 	KafkaWorkerSlot *slot;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(MyDatabaseId, subscription);
 	if (slot != NULL)
 	{
@@ -219,7 +219,7 @@ kafka_request_flush(int32 subscription, bool discover)
 		if (slot->latch != NULL)
 			SetLatch(slot->latch);
 	}
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -235,13 +235,13 @@ kafka_shmem_set_wanted(Oid dbid, const List *subscriptions)
 	ListCell   *lc;
 	int			missing = 0;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < KafkaShared->nslots; i++)
-		if (KafkaShared->slots[i].dbid == dbid)
-			KafkaShared->slots[i].wanted = false;
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < kafka_shared->nslots; i++)
+		if (kafka_shared->slots[i].dbid == dbid)
+			kafka_shared->slots[i].wanted = false;
 	foreach(lc, subscriptions)
 		missing += want(dbid, lfirst(lc)) ? 0 : 1;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
 
 	if (missing > 0)
@@ -287,9 +287,9 @@ want(Oid dbid, const KafkaSubscription *subscription)
 static KafkaWorkerSlot *
 find_slot(Oid dbid, int32 subscription)
 {
-	for (int i = 0; i < KafkaShared->nslots; i++)
+	for (int i = 0; i < kafka_shared->nslots; i++)
 	{
-		KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 
 		if (slot->in_use && slot->dbid == dbid &&
 			slot->subscription == subscription)
@@ -301,9 +301,9 @@ find_slot(Oid dbid, int32 subscription)
 static KafkaWorkerSlot *
 free_slot(void)
 {
-	for (int i = 0; i < KafkaShared->nslots; i++)
+	for (int i = 0; i < kafka_shared->nslots; i++)
 	{
-		KafkaWorkerSlot *slot = &KafkaShared->slots[i];
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 
 		if (!slot->in_use || (!slot->wanted && slot->pid == 0))
 			return slot;
@@ -319,10 +319,10 @@ free_slot(void)
 KafkaWorkerSlot *
 kafka_slot_attach(int index, uint32 generation)
 {
-	KafkaWorkerSlot *slot = &KafkaShared->slots[index];
+	KafkaWorkerSlot *slot = &kafka_shared->slots[index];
 	bool		mine;
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	mine = slot->in_use && slot->wanted && slot->pid == 0 &&
 		slot->generation == generation;
 	if (mine)
@@ -333,7 +333,7 @@ kafka_slot_attach(int index, uint32 generation)
 		slot->restart_now = false;
 		slot->state = KAFKA_WORKER_CONNECTING;
 	}
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 	if (!mine)
 		return NULL;
 	before_shmem_exit(detach, PointerGetDatum(slot));
@@ -345,15 +345,15 @@ detach(int code, Datum arg)
 {
 	KafkaWorkerSlot *slot = (KafkaWorkerSlot *) DatumGetPointer(arg);
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
 	slot->latch = NULL;
 	if (!slot->stop && !slot->restart_now)
 		slot->failures++;
 	slot->state = KAFKA_WORKER_RETRYING;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
-	ConditionVariableBroadcast(&KafkaShared->progress);
+	ConditionVariableBroadcast(&kafka_shared->progress);
 }
 
 void
@@ -361,9 +361,9 @@ kafka_slot_set_state(KafkaWorkerSlot *slot, KafkaWorkerState state)
 {
 	if (slot->state == state)
 		return;
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot->state = state;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 }
 
 void
@@ -371,10 +371,10 @@ kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error)
 {
 	int			len = pg_mbcliplen(error, strlen(error), KAFKA_ERROR_LEN - 1);
 
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	memcpy(slot->stats.last_error, error, len);
 	slot->stats.last_error[len] = '\0';
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -385,9 +385,9 @@ kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error)
 void
 kafka_slot_unwant(KafkaWorkerSlot *slot)
 {
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot->wanted = false;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -401,9 +401,9 @@ kafka_slot_take_request(KafkaWorkerSlot *slot, bool *flag)
 
 	if (!*flag)
 		return false;
-	LWLockAcquire(KafkaShared->lock, LW_EXCLUSIVE);
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	set = *flag;
 	*flag = false;
-	LWLockRelease(KafkaShared->lock);
+	LWLockRelease(kafka_shared->lock);
 	return set;
 }

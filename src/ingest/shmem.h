@@ -9,10 +9,10 @@
  *	  A scanner brings one database's enabled subscriptions here, as slots
  *	  that are wanted; the launcher starts and stops workers accordingly.
  *
- *	  KafkaShared->lock protects everything, except that a worker may read
+ *	  kafka_shared->lock protects everything, except that a worker may read
  *	  what only it writes.  It is held for moments, never across a wait.
  *
- *	  KafkaShared is NULL when the library was not preloaded.
+ *	  kafka_shared is NULL when the library was not preloaded.
  *
  *-------------------------------------------------------------------------
  */
@@ -96,7 +96,7 @@ typedef struct KafkaSharedState
 	KafkaWorkerSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } KafkaSharedState;
 
-extern PGDLLIMPORT KafkaSharedState *KafkaShared;
+extern PGDLLIMPORT KafkaSharedState *kafka_shared;
 
 extern void kafka_shmem_init(void);
 extern const char *kafka_worker_state_name(KafkaWorkerState state);

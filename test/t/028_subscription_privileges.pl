@@ -91,7 +91,7 @@ sql(q(SET ROLE app;
 	CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
 		'BEGIN NEW.who := current_user; RETURN NEW; END';
 	CREATE TRIGGER note BEFORE INSERT ON n FOR EACH ROW EXECUTE FUNCTION note()));
-$node->subscribe('n', q('latest'));
+$node->subscribe('n', q(start => 'latest'));
 $broker->produce($topic, '3,c');
 is($node->count_once('n'), 1, 'a superuser can subscribe into the table');
 is(sql('SELECT DISTINCT who FROM n'),
