@@ -267,10 +267,12 @@ csv_next(KafkaRowMap *map, Datum *values, bool *nulls)
 	{
 		KafkaColumn *column = map->payload[i];
 
+		map->column = column;
 		read_field(state, &field);
 		if (column->needed && !field.is_null)
 			convert_field(map, column, &field, values, nulls);
 	}
+	map->column = NULL;
 	finish_line(map, state, i, &field);
 	return true;
 }
@@ -314,10 +316,13 @@ finish_line(KafkaRowMap *map, CsvState *state, int fields, CsvField *field)
 	if (!map->options->strict)
 		return;
 	if (fields < map->npayload)
+	{
+		map->column = map->payload[fields];
 		ereport(ERROR,
 				(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),
 				 errmsg("missing data for column \"%s\"",
-						map->payload[fields]->name)));
+						map->column->name)));
+	}
 	if (fields > Max(map->npayload, 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_BAD_COPY_FILE_FORMAT),

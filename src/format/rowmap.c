@@ -455,11 +455,13 @@ finish_nulls(KafkaRowMap *map, const bool *nulls)
 		if (!nulls[column->index] || !column->needed)
 			continue;
 		kafka_column_from_null(map, column);
-		if (column->not_null)
-			ereport(ERROR,
-					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-							column->name, map->relname)));
+		if (!column->not_null)
+			continue;
+		map->column = column;
+		ereport(ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+						column->name, map->relname)));
 	}
 }
 
