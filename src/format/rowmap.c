@@ -628,6 +628,8 @@ encode_partition(const KafkaColumn *column, Datum value)
 
 /*
  * Returns a row's timestamp in milliseconds since 1970.
+ *
+ * 0 is refused, for the client would send the current time instead.
  */
 static int64
 encode_timestamp(const KafkaColumn *column, Datum value)
@@ -635,12 +637,12 @@ encode_timestamp(const KafkaColumn *column, Datum value)
 	TimestampTz timestamp = DatumGetTimestampTz(value);
 
 	if (TIMESTAMP_NOT_FINITE(timestamp) ||
-		timestamp < -KAFKA_EPOCH_SECONDS * USECS_PER_SEC)
+		timestamp < -KAFKA_EPOCH_SECONDS * USECS_PER_SEC + 1000)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp in column \"%s\" is out of range for a message",
 						column->name),
-				 errdetail("A message's timestamp is finite and not before 1970.")));
+				 errdetail("A message's timestamp is finite and at least a millisecond after the beginning of 1970.")));
 
 	/* floor, since C's division rounds towards zero */
 	return (timestamp - (timestamp < 0 ? 999 : 0)) / 1000 +
