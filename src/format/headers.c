@@ -373,6 +373,7 @@ kafka_headers_from_jsonb(Jsonb *jsonb, KafkaHeader **headers)
 	JsonbIteratorToken token;
 	JsonbValue	value;
 	char	   *name = NULL;
+	bool		in_array = false;
 	int			n = 0;
 	int			allocated = 8;
 
@@ -390,6 +391,12 @@ kafka_headers_from_jsonb(Jsonb *jsonb, KafkaHeader **headers)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("the value of a message header cannot be an object")));
+		else if (token == WJB_BEGIN_ARRAY && in_array)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the array of a message header's values cannot hold an array")));
+		else if (token == WJB_BEGIN_ARRAY || token == WJB_END_ARRAY)
+			in_array = token == WJB_BEGIN_ARRAY;
 		if (token != WJB_VALUE && token != WJB_ELEM)
 			continue;
 		if (n == allocated)
