@@ -132,7 +132,7 @@ json_begin(KafkaRowMap *map)
 			add_column(state, map->payload[i]);
 	if (rows != NULL)
 		check_beside_rows(parser->message_tree, rows);
-	parser->message.slices = palloc_array(KafkaJsonSlice, parser->nslots);
+	parser->slices = palloc_array(KafkaJsonSlice, parser->nslots);
 	return state;
 }
 
@@ -143,10 +143,13 @@ static void
 add_rows(KafkaJsonParser *parser, const char *rows)
 {
 	KafkaJsonPath path;
+	KafkaJsonNode *array;
 
 	kafka_json_path_parse(rows, &path);
-	kafka_json_node_add(parser->message_tree, &path)->is_rows = true;
+	array = kafka_json_node_add(parser->message_tree, &path);
+	array->is_rows = true;
 	parser->element_tree = kafka_json_node_create();
+	parser->element_tree->parent = array;
 }
 
 /*
@@ -288,7 +291,7 @@ json_next(KafkaRowMap *map, Datum *values, bool *nulls)
 		const KafkaJsonSlice *slice;
 
 		slice = json->in_element ? &element[json->slot] :
-			&parser->message.slices[json->slot];
+			&parser->slices[json->slot];
 		if (slice->start == NULL && map->options->strict)
 			missing_error(map, json->column);
 		if (slice->start == NULL || *slice->start == 'n')
@@ -331,7 +334,7 @@ slice_value(KafkaRowMap *map, const JsonColumn *json, const KafkaJsonSlice *slic
 		return populate_value(map, json, slice, isnull);
 	if (json->kind == JSON_KIND_TEXT && *start == '"')
 	{
-		if (slice->escaped)
+		if (memchr(start, '\\', len) != NULL)
 		{
 			map->column = json->column;
 			start = kafka_json_unescape(start, len, &len);

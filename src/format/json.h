@@ -14,6 +14,7 @@
 #ifndef KAFKA_JSON_H
 #define KAFKA_JSON_H
 
+#include "common/jsonapi.h"
 #include "format/format.h"
 
 /* A key of an object, or a subscript of an array. */
@@ -34,6 +35,7 @@ typedef struct KafkaJsonPath
 typedef struct KafkaJsonNode
 {
 	/* for the life of the map */
+	struct KafkaJsonNode *parent;
 	KafkaJsonStep step;			/* that leads here from the parent */
 	struct KafkaJsonNode **keys;	/* children by key, in order of creation */
 	int			nkeys;
@@ -44,7 +46,8 @@ typedef struct KafkaJsonNode
 	bool		is_rows;		/* the array whose elements are rows */
 
 	/* the message under decode */
-	uint64		seen;			/* the last object that had this key */
+	const char *start;			/* of the value */
+	int			nelements;		/* begun so far, if it is an array */
 	int			expected;		/* child whose key is probably the next */
 } KafkaJsonNode;
 
@@ -53,15 +56,7 @@ typedef struct KafkaJsonSlice
 {
 	const char *start;			/* NULL where the value is missing */
 	int			len;
-	bool		escaped;		/* a string with a backslash */
 } KafkaJsonSlice;
-
-/* An object under decode: the message, or an element that is a row. */
-typedef struct KafkaJsonScope
-{
-	KafkaJsonSlice *slices;		/* by slot */
-	uint64		serial;			/* tells this object from all others */
-} KafkaJsonScope;
 
 typedef struct KafkaJsonParser
 {
@@ -70,17 +65,18 @@ typedef struct KafkaJsonParser
 	KafkaJsonNode *element_tree;	/* NULL without rows */
 	int			nslots;			/* of the message */
 	int			nelement_slots;
-	uint64		serial;			/* objects seen */
 
 	/* the message under decode */
-	const char *input;
-	const char *end;
-	const char *next;			/* first byte that is not parsed */
-	KafkaJsonScope message;
-	KafkaJsonScope element;
+	JsonLexContext lex;
+	KafkaJsonNode *node;		/* of the innermost value that is wanted, or
+								 * has parts that are */
+	int			level;			/* the lexer's level of that value's parts */
+	KafkaJsonSlice *slices;		/* nslots of the message */
 	KafkaJsonSlice *rows;		/* nelement_slots for each element */
 	int64		nrows;
 	int64		allocated_rows;
+	KafkaJsonSlice *scope;		/* slices that the node's slots are of: the
+								 * message's, or an element's */
 	char		rows_start;		/* first byte of what should be the array of
 								 * rows, or 0 */
 } KafkaJsonParser;

@@ -199,6 +199,7 @@ find_or_add(KafkaJsonNode *parent, const KafkaJsonStep *step)
 	else
 		children = repalloc(children, (n + 1) * sizeof(KafkaJsonNode *));
 	children[n] = kafka_json_node_create();
+	children[n]->parent = parent;
 	children[n]->step = *step;
 	if (by_key)
 	{
