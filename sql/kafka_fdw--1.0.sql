@@ -93,6 +93,24 @@ AS 'MODULE_PATHNAME', 'kafka_produce_now';
 COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) IS
 'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; headers is an object of strings, nulls, or arrays of these; needs USAGE on the server';
 
+CREATE FUNCTION kafka.connections(
+	OUT server pg_catalog.text,
+	OUT client pg_catalog.text,
+	OUT active pg_catalog.bool,
+	OUT idle pg_catalog.interval)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_connections';
+COMMENT ON FUNCTION kafka.connections() IS
+'connections of this session: the foreign server (NULL when it has been dropped), consumer or producer, whether a running statement uses it, and for how long nobody has';
+
+CREATE FUNCTION kafka.disconnect_all()
+RETURNS pg_catalog.int4
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_disconnect_all';
+COMMENT ON FUNCTION kafka.disconnect_all() IS
+'close the connections of this session that no running statement uses, and return how many they were';
+
 -- These change what others see in Kafka with the credentials of a mapping that
 -- may be PUBLIC's, so nobody gets them without being named.
 REVOKE ALL ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb) FROM PUBLIC;

@@ -29,6 +29,9 @@
 #ifndef pg_noreturn
 #define pg_noreturn pg_attribute_noreturn()
 #endif
+#ifndef palloc0_array
+#define palloc0_array(type, count) ((type *) palloc0(mul_size(sizeof(type), count)))
+#endif
 
 /*
  * Foreign data wrapper.

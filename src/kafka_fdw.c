@@ -25,6 +25,7 @@ PG_MODULE_MAGIC;
 int			kafka_timeout;
 int			kafka_delivery;
 int			kafka_fetch_memory;
+int			kafka_idle_timeout;
 int			kafka_max_workers;
 
 static const struct config_enum_entry delivery_values[] = {
@@ -54,6 +55,11 @@ _PG_init(void)
 							"A consumer may exceed it by one fetch response per broker.",
 							&kafka_fetch_memory, 64 * 1024, 1024, 2097151,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("kafka_fdw.idle_timeout",
+							"Time for which a session keeps an unused connection to Kafka.",
+							"0 closes connections at the end of each statement.",
+							&kafka_idle_timeout, 60000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 	{
 		DefineCustomIntVariable("kafka_fdw.max_subscription_workers",

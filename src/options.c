@@ -107,9 +107,11 @@ void
 kafka_options_default(KafkaClientOptions *client, const char *name,
 					  const char *value)
 {
+	KafkaProperty *property;
+
 	kafka_options_set(client, name, value);
-	client->properties = lcons(llast(client->properties),
-							   list_delete_last(client->properties));
+	property = llast(client->properties);
+	client->properties = lcons(property, list_delete_last(client->properties));
 }
 
 /*

@@ -97,6 +97,7 @@ typedef struct KafkaColumnOptions
 extern PGDLLIMPORT int kafka_timeout;	/* ms */
 extern PGDLLIMPORT int kafka_delivery;	/* KafkaDeliveryMode */
 extern PGDLLIMPORT int kafka_fetch_memory;	/* kB a consumer may hold */
+extern PGDLLIMPORT int kafka_idle_timeout;	/* ms, 0: keep none */
 extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
 
 extern bool kafka_options_is_ours(Oid fdwid);

@@ -40,6 +40,7 @@ typedef struct TopicsCall
 } TopicsCall;
 
 static void close_admin(void *arg);
+static void end_admin(KafkaAdmin *admin, bool keep);
 static void end_request(KafkaAdmin *admin);
 static void begin_request(KafkaAdmin *admin, rd_kafka_admin_op_t op);
 static void await_result(KafkaAdmin *admin, const char *what,
@@ -85,20 +86,27 @@ kafka_admin_open(const KafkaClientOptions *options)
 void
 kafka_admin_close(KafkaAdmin *admin)
 {
-	close_admin(admin);
+	end_admin(admin, true);
 }
 
 static void
 close_admin(void *arg)
 {
-	KafkaAdmin *admin = arg;
+	end_admin(arg, false);
+}
 
+/*
+ * Closes, whoever asks for it; an ERROR does not leave a connection behind.
+ */
+static void
+end_admin(KafkaAdmin *admin, bool keep)
+{
 	if (admin->handle == NULL)
 		return;
 	end_request(admin);
 	if (admin->queue != NULL)
 		rd_kafka_queue_destroy(admin->queue);
-	kafka_handle_close(admin->handle);
+	kafka_handle_close(admin->handle, keep);
 	admin->handle = NULL;
 }
 

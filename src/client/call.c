@@ -59,7 +59,6 @@ static bool is_done(KafkaCall *call);
 static void free_call(KafkaCall *call);
 static void *call_main(void *arg);
 static bool still_wanted(KafkaCall *call);
-static int64 now_ms(void);
 
 /*
  * kafka_call
@@ -123,10 +122,10 @@ kafka_call_end(KafkaHandle *handle)
 void
 kafka_call_await_abandoned(void)
 {
-	int64		end = now_ms() + 2 * LAST_SLICE;
+	int64		end = kafka_now_ms() + 2 * LAST_SLICE;
 
 	while (__atomic_load_n(&abandoned_calls, __ATOMIC_SEQ_CST) > 0 &&
-		   now_ms() < end)
+		   kafka_now_ms() < end)
 		(void) poll(NULL, 0, 5);
 }
 
@@ -235,16 +234,16 @@ static void *
 call_main(void *arg)
 {
 	KafkaCall  *call = arg;
-	int64		end = now_ms() + call->timeout;
+	int64		end = kafka_now_ms() + call->timeout;
 	int			slice = FIRST_SLICE;
 	bool		abandoned;
 
 	do
 	{
 		call->err = call->run(call->handle->rk, call->arg,
-							  Max(1, Min(slice, end - now_ms())));
+							  Max(1, Min(slice, end - kafka_now_ms())));
 		slice = Min(2 * slice, LAST_SLICE);
-	} while (kafka_error_is_transient(call->err) && now_ms() < end &&
+	} while (kafka_error_is_transient(call->err) && kafka_now_ms() < end &&
 			 still_wanted(call));
 
 	pthread_mutex_lock(&call->mutex);
@@ -293,8 +292,12 @@ still_wanted(KafkaCall *call)
 	return wanted;
 }
 
-static int64
-now_ms(void)
+/*
+ * kafka_now_ms
+ *		Returns the ms of a clock that nobody sets; in any thread.
+ */
+int64
+kafka_now_ms(void)
 {
 	struct timespec now;
 

@@ -83,6 +83,7 @@ typedef struct OffsetsCall
 } OffsetsCall;
 
 static void close_consumer(void *arg);
+static void end_consumer(KafkaConsumer *consumer, bool keep);
 static rd_kafka_resp_err_t run_offsets(rd_kafka_t *rk, void *arg, int timeout);
 static rd_kafka_resp_err_t find_partitions(rd_kafka_t *rk, OffsetsCall *call,
 										   int timeout);
@@ -145,7 +146,7 @@ kafka_consumer_open(const KafkaClientOptions *options)
 void
 kafka_consumer_close(KafkaConsumer *consumer)
 {
-	close_consumer(consumer);
+	end_consumer(consumer, true);
 }
 
 /*
@@ -162,14 +163,21 @@ kafka_consumer_want_headers(KafkaConsumer *consumer, bool want)
 static void
 close_consumer(void *arg)
 {
-	KafkaConsumer *consumer = arg;
+	end_consumer(arg, false);
+}
 
+/*
+ * Closes, whoever asks for it; an ERROR does not leave a connection behind.
+ */
+static void
+end_consumer(KafkaConsumer *consumer, bool keep)
+{
 	if (consumer->handle == NULL)
 		return;
 	kafka_consumer_stop(consumer);
 	if (consumer->queue != NULL)
 		rd_kafka_queue_destroy(consumer->queue);
-	kafka_handle_close(consumer->handle);
+	kafka_handle_close(consumer->handle, keep);
 	consumer->handle = NULL;
 }
 

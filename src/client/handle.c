@@ -6,8 +6,9 @@
  * NOTES
  *	  Every instance has an owner (consumer, producer, admin client) that lives
  *	  in a memory context and closes it from that context's reset callback.
- *	  What is still open when the process exits is closed before shared memory
- *	  is left: OpenSSL's exit handlers do not expect other threads.
+ *	  What is still open when the process exits, or kept for a next statement,
+ *	  is closed before shared memory is left: OpenSSL's exit handlers do not
+ *	  expect other threads.
  *
  *	  librdkafka's threads block all signals, and logs, errors and delivery
  *	  reports come through queues that the backend serves itself, so nothing of
@@ -23,13 +24,19 @@
 
 #include "client/handle.h"
 #include "client/wait.h"
+#include "compat.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
 
 static dlist_head open_handles = DLIST_STATIC_INIT(open_handles);
 
-static KafkaHandle *make_handle(const KafkaClientOptions *options);
+static char *make_key(rd_kafka_type_t type, const KafkaClientOptions *options);
+static KafkaHandle *make_handle(rd_kafka_type_t type,
+								const KafkaClientOptions *options,
+								const char *key);
+static KafkaHandle *make_shell(const char *key);
 static rd_kafka_t *make_instance(rd_kafka_type_t type, rd_kafka_conf_t *conf,
 								 char *errstr, size_t size);
 static void take_error(KafkaHandle *handle, rd_kafka_event_t *event);
@@ -38,19 +45,19 @@ static void close_at_exit(int code, Datum arg);
 
 /*
  * kafka_handle_open
- *		Makes an instance; close is called with owner when the process exits.
+ *		Makes an instance, or takes a kept one; close is called with owner when
+ *		the process exits.
  *
- * options must live as long as the handle.  Raises an ERROR when librdkafka
- * refuses the configuration.
+ * options must live as long as the handle is open.  Raises an ERROR when
+ * librdkafka refuses the configuration.
  */
 KafkaHandle *
 kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 				  void *owner, void (*close) (void *owner))
 {
 	static bool registered = false;
-	rd_kafka_conf_t *conf;
+	char	   *key = make_key(type, options);
 	KafkaHandle *handle;
-	char		errstr[512];
 
 	Assert(IsUnderPostmaster);
 	if (!registered)
@@ -59,52 +66,68 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 		registered = true;
 	}
 
-	conf = kafka_config_make(type, options);
-	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
-							 RD_KAFKA_EVENT_DR);
-	handle = make_handle(options);
+	handle = kafka_pool_take(key);
 	if (handle == NULL)
-	{
-		rd_kafka_conf_destroy(conf);
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-				 errmsg("could not make a pipe: %m")));
-	}
+		handle = make_handle(type, options, key);
+	handle->options = options;
 	handle->owner = owner;
 	handle->close = close;
-
-	handle->rk = make_instance(type, conf, errstr, sizeof(errstr));
-	if (handle->rk == NULL)
-	{
-		rd_kafka_conf_destroy(conf);
-		kafka_handle_release(handle);
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION),
-				 errmsg("could not make a Kafka client for server \"%s\"",
-						options->server),
-				 errdetail_internal("%s", errstr)));
-	}
+	handle->deliver = NULL;
 	dlist_push_head(&open_handles, &handle->node);
 
-	handle->events = rd_kafka_queue_get_main(handle->rk);
-	rd_kafka_set_log_queue(handle->rk, handle->events);
-	kafka_handle_wake_on(handle, handle->events);
+	/* what happened while it was kept is nobody's business */
+	kafka_handle_serve(handle);
+	handle->error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	handle->reason[0] = '\0';
 
 	return handle;
 }
 
 /*
  * kafka_handle_close
- *		Gives up the backend's reference; the owner has destroyed its topics,
- *		queues and messages before.
+ *		Ends the owner's use of the instance, which has no topics, queues and
+ *		messages left; a sound one may be kept for the next statement.
  */
 void
-kafka_handle_close(KafkaHandle *handle)
+kafka_handle_close(KafkaHandle *handle, bool keep)
 {
+	char		errstr[1];
+
 	kafka_call_end(handle);
 	dlist_delete(&handle->node);
-	rd_kafka_queue_destroy(handle->events);
-	kafka_handle_release(handle);
+	handle->owner = NULL;
+	keep = keep && __atomic_load_n(&handle->refs, __ATOMIC_SEQ_CST) == 1 &&
+		handle->error == RD_KAFKA_RESP_ERR_NO_ERROR &&
+		rd_kafka_fatal_error(handle->rk, errstr, sizeof(errstr)) ==
+		RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (!keep || !kafka_pool_put(handle))
+		kafka_handle_release(handle);
+}
+
+/*
+ * kafka_handle_list
+ *		Returns the number of open handles and a palloc'd array of them, with
+ *		room for more.
+ */
+int
+kafka_handle_list(KafkaConnection **connections, int room)
+{
+	dlist_iter	iter;
+	int			n = 0;
+
+	dlist_foreach(iter, &open_handles)
+		n++;
+	*connections = palloc0_array(KafkaConnection, n + room);
+	n = 0;
+	dlist_foreach(iter, &open_handles)
+	{
+		KafkaHandle *handle = dlist_container(KafkaHandle, node, iter.cur);
+
+		(*connections)[n].serverid = handle->serverid;
+		(*connections)[n].producer = rd_kafka_type(handle->rk) == RD_KAFKA_PRODUCER;
+		(*connections)[n++].active = true;
+	}
+	return n;
 }
 
 /*
@@ -119,11 +142,14 @@ kafka_handle_release(KafkaHandle *handle)
 {
 	if (__atomic_sub_fetch(&handle->refs, 1, __ATOMIC_SEQ_CST) > 0)
 		return;
+	if (handle->events != NULL)
+		rd_kafka_queue_destroy(handle->events);
 	if (handle->rk != NULL)
 		rd_kafka_destroy_flags(handle->rk,
 							   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	close(handle->wake[0]);
 	close(handle->wake[1]);
+	free(handle->key);
 	free(handle);
 }
 
@@ -172,7 +198,8 @@ kafka_handle_serve(KafkaHandle *handle)
 				take_log(handle, event);
 				break;
 			case RD_KAFKA_EVENT_DR:
-				handle->deliver(handle->owner, event);
+				if (handle->deliver != NULL)
+					handle->deliver(handle->owner, event);
 				break;
 			default:
 				break;
@@ -182,18 +209,79 @@ kafka_handle_serve(KafkaHandle *handle)
 }
 
 /*
- * Makes the shared part and its pipe; returns NULL and sets errno when there
- * is no memory or descriptor left.
+ * Says what an instance is made from: only one that is made from the same can
+ * stand in for it.
+ */
+static char *
+make_key(rd_kafka_type_t type, const KafkaClientOptions *options)
+{
+	StringInfoData key;
+	ListCell   *lc;
+
+	initStringInfo(&key);
+	appendStringInfo(&key, "%d %u %d %d", type, options->serverid,
+					 options->timeout, kafka_fetch_memory);
+	foreach(lc, options->properties)
+	{
+		KafkaProperty *property = lfirst(lc);
+
+		appendStringInfo(&key, "\n%s=%s", property->name, property->value);
+	}
+	return key.data;
+}
+
+/*
+ * Makes an instance with its queue of events.
  */
 static KafkaHandle *
-make_handle(const KafkaClientOptions *options)
+make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
+			const char *key)
+{
+	rd_kafka_conf_t *conf = kafka_config_make(type, options);
+	KafkaHandle *handle = make_shell(key);
+	char		errstr[512];
+
+	if (handle == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not make a pipe: %m")));
+	}
+	handle->serverid = options->serverid;
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
+							 RD_KAFKA_EVENT_DR);
+	handle->rk = make_instance(type, conf, errstr, sizeof(errstr));
+	if (handle->rk == NULL)
+	{
+		rd_kafka_conf_destroy(conf);
+		kafka_handle_release(handle);
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_UNABLE_TO_CREATE_EXECUTION),
+				 errmsg("could not make a Kafka client for server \"%s\"",
+						options->server),
+				 errdetail_internal("%s", errstr)));
+	}
+	handle->events = rd_kafka_queue_get_main(handle->rk);
+	rd_kafka_set_log_queue(handle->rk, handle->events);
+	kafka_handle_wake_on(handle, handle->events);
+	return handle;
+}
+
+/*
+ * Makes what surrounds an instance; returns NULL and sets errno when there is
+ * no memory or descriptor left.
+ */
+static KafkaHandle *
+make_shell(const char *key)
 {
 	KafkaHandle *handle = calloc(1, sizeof(KafkaHandle));
 
-	if (handle == NULL)
-		return NULL;
-	if (pipe(handle->wake) != 0)
+	if (handle == NULL || (handle->key = strdup(key)) == NULL ||
+		pipe(handle->wake) != 0)
 	{
+		if (handle != NULL)
+			free(handle->key);
 		free(handle);
 		return NULL;
 	}
@@ -203,7 +291,6 @@ make_handle(const KafkaClientOptions *options)
 		fcntl(handle->wake[i], F_SETFL, O_NONBLOCK);
 	}
 	handle->refs = 1;
-	handle->options = options;
 	return handle;
 }
 
@@ -273,5 +360,6 @@ close_at_exit(int code, Datum arg)
 
 		handle->close(handle->owner);
 	}
+	kafka_pool_close_all();
 	kafka_call_await_abandoned();
 }

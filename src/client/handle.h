@@ -14,6 +14,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "client/pool.h"
 #include "lib/ilist.h"
 #include "options.h"
 
@@ -27,12 +28,18 @@ typedef struct KafkaHandle
 {
 	/* for the life of the instance; shared with a thread that runs a call */
 	rd_kafka_t *rk;
+	char	   *key;			/* what it was made from */
+	Oid			serverid;
 	int			wake[2];		/* pipe that librdkafka writes to */
 	int			refs;			/* the backend's and a running call's */
+	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
+
+	/* of the pool only */
+	struct KafkaHandle *next;
+	int64		since;			/* ms of kafka_now_ms() */
 
 	/* of the backend only */
 	dlist_node	node;			/* in the list of open handles */
-	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
 	const KafkaClientOptions *options;
 	void		(*close) (void *owner); /* closes what owns the handle */
 	void		(*deliver) (void *owner, rd_kafka_event_t *event);
@@ -46,10 +53,11 @@ typedef struct KafkaHandle
 extern KafkaHandle *kafka_handle_open(rd_kafka_type_t type,
 									  const KafkaClientOptions *options,
 									  void *owner, void (*close) (void *owner));
-extern void kafka_handle_close(KafkaHandle *handle);
+extern void kafka_handle_close(KafkaHandle *handle, bool keep);
 extern void kafka_handle_release(KafkaHandle *handle);
 extern void kafka_handle_wake_on(KafkaHandle *handle, rd_kafka_queue_t *queue);
 extern void kafka_handle_serve(KafkaHandle *handle);
+extern int	kafka_handle_list(KafkaConnection **connections, int room);
 extern void kafka_handle_wait(KafkaHandle *handle, long timeout);
 
 /* config.c */
@@ -72,10 +80,15 @@ extern rd_kafka_resp_err_t kafka_call(KafkaHandle *handle, KafkaCallRun run,
 									  KafkaCallRelease release, void *arg);
 extern void kafka_call_end(KafkaHandle *handle);
 extern void kafka_call_await_abandoned(void);
+extern int64 kafka_now_ms(void);
 extern rd_kafka_resp_err_t kafka_topic_metadata(rd_kafka_t *rk,
 												const char *topic,
 												const struct rd_kafka_metadata **metadata,
 												int timeout);
+
+/* pool.c; pool.h has what others may use */
+extern KafkaHandle *kafka_pool_take(const char *key);
+extern bool kafka_pool_put(KafkaHandle *handle);
 
 /* error.c */
 extern int	kafka_errcode(rd_kafka_resp_err_t err);

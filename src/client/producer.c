@@ -41,6 +41,7 @@ struct KafkaProducer
 };
 
 static void close_producer(void *arg);
+static void end_producer(KafkaProducer *producer, bool keep);
 static void warn_unflushed(KafkaProducer *producer);
 static void take_reports(void *owner, rd_kafka_event_t *event);
 static void take_report(KafkaProducer *producer, const rd_kafka_message_t *raw);
@@ -88,24 +89,32 @@ kafka_producer_open(const KafkaClientOptions *options)
 void
 kafka_producer_close(KafkaProducer *producer)
 {
-	close_producer(producer);
+	end_producer(producer, producer->sent == 0);
 }
 
 static void
 close_producer(void *arg)
 {
-	KafkaProducer *producer = arg;
+	end_producer(arg, false);
+}
 
+/*
+ * Closes, whoever asks for it; an ERROR does not leave a connection behind.
+ */
+static void
+end_producer(KafkaProducer *producer, bool keep)
+{
 	if (producer->handle == NULL)
 		return;
 	if (producer->sent > 0)
 		warn_unflushed(producer);
-	rd_kafka_purge(producer->handle->rk,
-				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-				   RD_KAFKA_PURGE_F_NON_BLOCKING);
+	if (!keep)
+		rd_kafka_purge(producer->handle->rk,
+					   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+					   RD_KAFKA_PURGE_F_NON_BLOCKING);
 	if (producer->rkt != NULL)
 		rd_kafka_topic_destroy(producer->rkt);
-	kafka_handle_close(producer->handle);
+	kafka_handle_close(producer->handle, keep);
 	producer->handle = NULL;
 }
 
@@ -292,7 +301,7 @@ static void
 check_topic(KafkaProducer *producer, const char *topic)
 {
 	const char *create = kafka_options_get(producer->handle->options,
-										  "allow.auto.create.topics");
+										   "allow.auto.create.topics");
 	char	   *arg = strdup(topic);
 	bool		creates = false;
 	rd_kafka_resp_err_t err;

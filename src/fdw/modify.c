@@ -220,6 +220,7 @@ end_modify(ResultRelInfo *rinfo)
 	if (state == NULL)
 		return;
 	kafka_producer_flush(state->producer);
+	kafka_producer_close(state->producer);
 	MemoryContextDelete(state->context);
 	rinfo->ri_FdwState = NULL;
 }

@@ -159,8 +159,11 @@ kafkaEndForeignScan(ForeignScanState *node)
 {
 	KafkaScanState *state = node->fdw_state;
 
-	if (state != NULL)
-		MemoryContextDelete(state->context);
+	if (state == NULL)
+		return;
+	if (state->consumer != NULL)
+		kafka_consumer_close(state->consumer);
+	MemoryContextDelete(state->context);
 }
 
 /*
@@ -201,8 +204,12 @@ open_scan(ForeignScanState *node, KafkaScanState *state)
 {
 	state->map = kafka_rowmap_create(node->ss.ss_currentRelation,
 									 state->options, state->needed);
-	/* the event of a partition's end comes with an empty response only */
-	kafka_options_default(state->options->client, "fetch.wait.max.ms", "10");
+
+	/*
+	 * The event of a partition's end comes with an empty response only, and
+	 * the next scan would wait behind a request that is still out.
+	 */
+	kafka_options_default(state->options->client, "fetch.wait.max.ms", "1");
 	state->consumer = kafka_consumer_open(state->options->client);
 	kafka_consumer_want_headers(state->consumer, state->map->needs_headers);
 	state->noffsets = kafka_snapshot_take(state->consumer, state->options,

@@ -46,6 +46,8 @@ for my $i (1 .. 20)
 	$session->run($_) for @statements;
 	$session->run('RESET statement_timeout');
 }
+cmp_ok(KafkaCluster::threads($session->pid), '<=', 20, 'what is kept for the next statement is bounded');
+$session->run('SELECT kafka.disconnect_all()');
 ok(KafkaCluster::wait_for(sub { KafkaCluster::threads($session->pid) == 1 }),
 	'no thread is left');
 
@@ -54,6 +56,17 @@ is(KafkaCluster::descriptors($session->pid), KafkaCluster::descriptors($idle->pi
 	'no socket and no pipe is left');
 my ($after) = $session->run($memory);
 cmp_ok($after, '<=', $before * 1.1, "memory is as before ($before, $after)");
+
+# What only fails keeps nothing at all.
+for my $i (1 .. 50)
+{
+	$session->run(q{SELECT 1 / (a - 10000) FROM t});
+	$session->run(q{INSERT INTO t SELECT 1 / (1500 - i) FROM generate_series(1, 2000) i});
+}
+ok(KafkaCluster::wait_for(sub { KafkaCluster::threads($session->pid) == 1 }),
+	'no thread is left of what failed');
+is(KafkaCluster::descriptors($session->pid), KafkaCluster::descriptors($idle->pid),
+	'nor a socket');
 
 # While a scan runs there are threads, and none of them takes our signals.
 $session->run('BEGIN; DECLARE c CURSOR FOR SELECT * FROM t; FETCH 1 FROM c');
