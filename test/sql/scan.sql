@@ -116,7 +116,18 @@ RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_material;
 -- a nested loop asks for what the outer row says, on the connection it has
 CREATE TABLE scan_outer AS SELECT i % 3 AS p, i AS o FROM generate_series(0, 90, 30) i;
 ANALYZE scan_outer;
-EXPLAIN (COSTS OFF) SELECT count(*) FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o;
+CREATE FUNCTION scan_join(query text) RETURNS TABLE (node text, loops int, messages int) LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, FORMAT json) ' || query INTO plan;
+	RETURN QUERY WITH RECURSIVE nodes(node) AS (
+		SELECT plan -> 0 -> 'Plan'
+		UNION ALL
+		SELECT json_array_elements(n.node -> 'Plans') FROM nodes n
+	) SELECT n.node ->> 'Node Type', (n.node ->> 'Actual Loops')::numeric::int, (n.node ->> 'Kafka Messages')::int FROM nodes n;
+END $$;
+SELECT * FROM scan_join('SELECT count(*) FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o');
 SELECT s._partition, s._offset, a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o ORDER BY 2;
 SELECT s.a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset > o + 8 ORDER BY 1 LIMIT 3;
 
@@ -187,5 +198,5 @@ CREATE FOREIGN TABLE scan_types (_offset text) SERVER scan OPTIONS (topic 'scan'
 SELECT * FROM scan_types;
 
 DROP TABLE scan_local, scan_outer;
-DROP FUNCTION scan_check, scan_read;
+DROP FUNCTION scan_check, scan_read, scan_join;
 DROP SERVER scan CASCADE;
