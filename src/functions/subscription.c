@@ -27,7 +27,6 @@
 #include "ingest/relations.h"
 #include "ingest/shmem.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -105,7 +104,7 @@ kafka_create_subscription(PG_FUNCTION_ARGS)
 													 subscription.owner)->topic);
 	kafka_catalog_insert(&subscription);
 	store_positions(&subscription, start);
-	kafka_request_scan();
+	kafka_request_scan(subscription.id);
 	if (subscription.enabled)
 		warn_without_launcher(subscription.name);
 	PG_RETURN_VOID();
@@ -119,6 +118,7 @@ Datum
 kafka_drop_subscription(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	KafkaSubscription *subscription;
 
 	if (PG_GETARG_BOOL(1) && kafka_catalog_by_name(name) == NULL)
 	{
@@ -126,8 +126,9 @@ kafka_drop_subscription(PG_FUNCTION_ARGS)
 				(errmsg("subscription \"%s\" does not exist, skipping", name)));
 		PG_RETURN_VOID();
 	}
-	kafka_catalog_delete(lock_subscription(name));
-	kafka_request_scan();
+	subscription = lock_subscription(name);
+	kafka_catalog_delete(subscription);
+	kafka_request_scan(subscription->id);
 	PG_RETURN_VOID();
 }
 
@@ -145,7 +146,7 @@ kafka_enable_subscription(PG_FUNCTION_ARGS)
 	check_relations(subscription);
 	kafka_catalog_set_enabled(subscription, true);
 	kafka_catalog_set_error(subscription, NULL);
-	kafka_request_scan();
+	kafka_request_scan(subscription->id);
 	warn_without_launcher(name);
 	PG_RETURN_VOID();
 }
@@ -158,9 +159,10 @@ Datum
 kafka_disable_subscription(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	KafkaSubscription *subscription = lock_subscription(name);
 
-	kafka_catalog_set_enabled(lock_subscription(name), false);
-	kafka_request_scan();
+	kafka_catalog_set_enabled(subscription, false);
+	kafka_request_scan(subscription->id);
 	PG_RETURN_VOID();
 }
 
@@ -408,15 +410,12 @@ wait_until_applied(const KafkaSubscription *subscription,
 	bool		unknown;
 	bool		done;
 
-	ConditionVariablePrepareToSleep(&kafka_shared->progress);
 	while (!(done = has_applied(subscription, ends, nends, &unknown)))
 	{
 		check_still_enabled(subscription);
 		if (GetCurrentTimestamp() >= deadline)
 			break;
-		kafka_request_flush(subscription->id, unknown);
-		ConditionVariableTimedSleep(&kafka_shared->progress, WAIT_SLICE,
-									PG_WAIT_EXTENSION);
+		kafka_wait_for_worker(subscription->id, unknown, WAIT_SLICE);
 	}
 	ConditionVariableCancelSleep();
 	return done;

@@ -67,7 +67,7 @@ static Statement select_by_id = {
 static Statement insert_subscription = {
 	"INSERT INTO kafka.subscription (subscription, owner, source, target, "
 	"topic, enabled, batch_rows, batch_interval) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 ms')",
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 ms') RETURNING id",
 	8, {TEXTOID, OIDOID, OIDOID, OIDOID, TEXTOID, BOOLOID, INT4OID, INT4OID}
 };
 static Statement delete_subscription = {
@@ -206,10 +206,10 @@ kafka_catalog_by_id(int32 id)
 
 /*
  * kafka_catalog_insert
- *		Stores a new subscription.
+ *		Stores a new subscription, and sets its id.
  */
 void
-kafka_catalog_insert(const KafkaSubscription *subscription)
+kafka_catalog_insert(KafkaSubscription *subscription)
 {
 	Scope		scope;
 	Datum		values[] = {
@@ -225,6 +225,7 @@ kafka_catalog_insert(const KafkaSubscription *subscription)
 
 	enter(&scope);
 	run(&insert_subscription, values);
+	subscription->id = DatumGetInt32(get_column(0, 1));
 	leave(&scope);
 }
 

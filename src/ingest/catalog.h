@@ -50,7 +50,7 @@ extern void kafka_catalog_lock(int32 id, LOCKMODE mode);
 extern List *kafka_catalog_enabled(void);
 extern KafkaSubscription *kafka_catalog_by_name(const char *name);
 extern KafkaSubscription *kafka_catalog_by_id(int32 id);
-extern void kafka_catalog_insert(const KafkaSubscription *subscription);
+extern void kafka_catalog_insert(KafkaSubscription *subscription);
 extern void kafka_catalog_delete(const KafkaSubscription *subscription);
 extern void kafka_catalog_set_enabled(const KafkaSubscription *subscription,
 									  bool enabled);

@@ -49,6 +49,7 @@
 #define LAST_RESTART 30000		/* ms */
 #define SLOT_RETRY 5000			/* ms until the next try to get a process */
 #define SCAN_RETRY 5000			/* ms until a failed scan is tried again */
+#define WARN_INTERVAL 60000		/* ms between warnings of the same */
 #define STOP_PATIENCE 1000		/* ms from asking a worker to end to SIGTERM */
 
 typedef struct Launcher
@@ -58,7 +59,7 @@ typedef struct Launcher
 	Oid			scanning;		/* the scanner's database */
 	List	   *databases;		/* OIDs to scan */
 	TimestampTz scan_at;		/* not earlier */
-	bool		out_of_processes;	/* told already */
+	TimestampTz warned;			/* of exhausted processes */
 } Launcher;
 
 static void forget_launcher(int code, Datum arg);
@@ -69,7 +70,8 @@ static void schedule_restart(KafkaWorkerSlot *slot, TimestampTz now);
 static void ask_to_stop(KafkaWorkerSlot *slot, TimestampTz now);
 static void start_worker(Launcher *launcher, int i, TimestampTz now);
 static bool register_process(Launcher *launcher, BackgroundWorker *process,
-							 BackgroundWorkerHandle **handle);
+							 BackgroundWorkerHandle **handle,
+							 TimestampTz now);
 static long tend_scans(Launcher *launcher, TimestampTz now);
 static void take_requests(Launcher *launcher);
 static void end_scan(Launcher *launcher, TimestampTz now);
@@ -255,7 +257,7 @@ start_worker(Launcher *launcher, int i, TimestampTz now)
 	snprintf(process.bgw_function_name, BGW_MAXLEN, "kafka_worker_main");
 	process.bgw_main_arg = Int32GetDatum(i);
 	memcpy(process.bgw_extra, &generation, sizeof(generation));
-	started = register_process(launcher, &process, &launcher->workers[i]);
+	started = register_process(launcher, &process, &launcher->workers[i], now);
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	if (slot->generation == generation && slot->pid == 0)
@@ -269,11 +271,11 @@ start_worker(Launcher *launcher, int i, TimestampTz now)
 
 /*
  * Asks the postmaster for a process; false when max_worker_processes are in
- * use, which the log is told once.
+ * use, which the log is told now and then.
  */
 static bool
 register_process(Launcher *launcher, BackgroundWorker *process,
-				 BackgroundWorkerHandle **handle)
+				 BackgroundWorkerHandle **handle, TimestampTz now)
 {
 	process->bgw_flags = BGWORKER_SHMEM_ACCESS |
 		BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -283,17 +285,16 @@ register_process(Launcher *launcher, BackgroundWorker *process,
 	snprintf(process->bgw_library_name, MAXPGPATH, "kafka_fdw");
 
 	if (RegisterDynamicBackgroundWorker(process, handle))
-	{
-		launcher->out_of_processes = false;
 		return true;
-	}
 	*handle = NULL;
-	if (!launcher->out_of_processes)
+	if (TimestampDifferenceExceeds(launcher->warned, now, WARN_INTERVAL))
+	{
+		launcher->warned = now;
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("out of background worker slots for Kafka subscriptions"),
 				 errhint("You might need to increase max_worker_processes.")));
-	launcher->out_of_processes = true;
+	}
 	return false;
 }
 
@@ -382,7 +383,7 @@ start_scan(Launcher *launcher, TimestampTz now)
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	kafka_shared->scanned = InvalidOid;
 	LWLockRelease(kafka_shared->lock);
-	if (!register_process(launcher, &process, &launcher->scanner))
+	if (!register_process(launcher, &process, &launcher->scanner, now))
 	{
 		launcher->scan_at = TimestampTzPlusMilliseconds(now, SCAN_RETRY);
 		return;

@@ -20,22 +20,25 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "options.h"
+#include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 KafkaSharedState *kafka_shared = NULL;
 
 static shmem_request_hook_type prev_shmem_request_hook;
 static shmem_startup_hook_type prev_shmem_startup_hook;
 
-/* this transaction has changed subscriptions */
-static bool scan_at_commit = false;
+/* ids of the subscriptions that this transaction has changed */
+static List *changed = NIL;
 
 static void request_shmem(void);
 static void start_shmem(void);
 static Size shmem_size(void);
 static void at_xact_end(XactEvent event, void *arg);
+static void request_reread(void);
 static bool want(Oid dbid, const KafkaSubscription *subscription);
 static KafkaWorkerSlot *find_slot(Oid dbid, int32 subscription);
 static KafkaWorkerSlot *free_slot(void);
@@ -77,8 +80,10 @@ start_shmem(void)
 	{
 		memset(kafka_shared, 0, shmem_size());
 		kafka_shared->lock = &GetNamedLWLockTranche("kafka_fdw")->lock;
-		ConditionVariableInit(&kafka_shared->progress);
 		kafka_shared->nslots = kafka_max_workers;
+		ConditionVariableInit(&kafka_shared->started);
+		for (int i = 0; i < kafka_max_workers; i++)
+			ConditionVariableInit(&kafka_shared->slots[i].progress);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -117,20 +122,23 @@ kafka_worker_state_name(KafkaWorkerState state)
 
 /*
  * kafka_request_scan
- *		Has the launcher look at this database's subscriptions once the
- *		current transaction has committed.
+ *		Has the subscription's worker and the launcher look at this database's
+ *		subscriptions once the current transaction has committed.
  */
 void
-kafka_request_scan(void)
+kafka_request_scan(int32 subscription)
 {
 	static bool registered = false;
+	MemoryContext old;
 
 	if (!registered)
 	{
 		RegisterXactCallback(at_xact_end, NULL);
 		registered = true;
 	}
-	scan_at_commit = true;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	changed = list_append_unique_int(changed, subscription);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -140,13 +148,13 @@ kafka_request_scan(void)
 bool
 kafka_scan_requested(void)
 {
-	return scan_at_commit;
+	return changed != NIL;
 }
 
 static void
 at_xact_end(XactEvent event, void *arg)
 {
-	if (!scan_at_commit)
+	if (changed == NIL)
 		return;
 	switch (event)
 	{
@@ -156,15 +164,43 @@ at_xact_end(XactEvent event, void *arg)
 					 errmsg("cannot PREPARE a transaction that has changed Kafka subscriptions")));
 			break;
 		case XACT_EVENT_COMMIT:
-			scan_at_commit = false;
+			request_reread();
 			kafka_shmem_request_scan(MyDatabaseId);
+			changed = NIL;
 			break;
 		case XACT_EVENT_ABORT:
-			scan_at_commit = false;
+			changed = NIL;
 			break;
 		default:
 			break;
 	}
+}
+
+/*
+ * Has the workers of changed subscriptions read the definition again.
+ *
+ * They would hear of it from the launcher too, if there is a process free for
+ * a scanner.
+ */
+static void
+request_reread(void)
+{
+	ListCell   *lc;
+
+	if (kafka_shared == NULL)
+		return;
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	foreach(lc, changed)
+	{
+		KafkaWorkerSlot *slot = find_slot(MyDatabaseId, lfirst_int(lc));
+
+		if (slot == NULL)
+			continue;
+		slot->reread = true;
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*
@@ -201,25 +237,31 @@ kafka_shmem_wake_launcher(void)
 }
 
 /*
- * kafka_request_flush
- *		Asks the subscription's worker to apply what it holds at once and,
- *		with discover, to look for new partitions.
+ * kafka_wait_for_worker
+ *		Asks the subscription's worker to apply what it holds at once and, with
+ *		discover, to look for new partitions; then waits until the worker has
+ *		done something, or timeout ms.
+ *
+ * The caller ends its loop with ConditionVariableCancelSleep().
  */
 void
-kafka_request_flush(int32 subscription, bool discover)
+kafka_wait_for_worker(int32 subscription, bool discover, long timeout)
 {
 	KafkaWorkerSlot *slot;
+	ConditionVariable *progress = &kafka_shared->started;
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(MyDatabaseId, subscription);
 	if (slot != NULL)
 	{
+		progress = &slot->progress;
 		slot->flush = true;
 		slot->discover = slot->discover || discover;
 		if (slot->latch != NULL)
 			SetLatch(slot->latch);
 	}
 	LWLockRelease(kafka_shared->lock);
+	ConditionVariableTimedSleep(progress, timeout, PG_WAIT_EXTENSION);
 }
 
 /*
@@ -269,7 +311,7 @@ want(Oid dbid, const KafkaSubscription *subscription)
 		if (slot == NULL)
 			return false;
 		generation = slot->generation;
-		memset(slot, 0, sizeof(KafkaWorkerSlot));
+		memset(slot, 0, offsetof(KafkaWorkerSlot, progress));
 		slot->generation = generation + 1;
 		slot->in_use = true;
 		slot->dbid = dbid;
@@ -331,11 +373,13 @@ kafka_slot_attach(int index, uint32 generation)
 		slot->latch = MyLatch;
 		slot->stop = false;
 		slot->restart_now = false;
+		slot->reread = false;
 		slot->state = KAFKA_WORKER_CONNECTING;
 	}
 	LWLockRelease(kafka_shared->lock);
 	if (!mine)
 		return NULL;
+	ConditionVariableBroadcast(&kafka_shared->started);
 	before_shmem_exit(detach, PointerGetDatum(slot));
 	return slot;
 }
@@ -353,7 +397,17 @@ detach(int code, Datum arg)
 	slot->state = KAFKA_WORKER_RETRYING;
 	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
-	ConditionVariableBroadcast(&kafka_shared->progress);
+	kafka_slot_wake_waiters(slot);
+}
+
+/*
+ * kafka_slot_wake_waiters
+ *		Has those who wait for the subscription look again.
+ */
+void
+kafka_slot_wake_waiters(KafkaWorkerSlot *slot)
+{
+	ConditionVariableBroadcast(&slot->progress);
 }
 
 void
@@ -379,14 +433,15 @@ kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error)
 
 /*
  * kafka_slot_unwant
- *		Says that the worker must not be started again before a scan has found
- *		the subscription enabled.
+ *		Says that the worker ends on purpose, and must not be started again
+ *		before a scan has found the subscription enabled.
  */
 void
 kafka_slot_unwant(KafkaWorkerSlot *slot)
 {
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot->wanted = false;
+	slot->restart_now = true;
 	LWLockRelease(kafka_shared->lock);
 }
 

@@ -79,15 +79,19 @@ typedef struct KafkaWorkerSlot
 	KafkaWorkerStats stats;
 
 	/* requests to the worker */
+	bool		reread;			/* the definition has changed */
 	bool		flush;			/* apply what is there at once */
 	bool		discover;		/* look for new partitions at once */
+
+	/* for the life of the server */
+	ConditionVariable progress; /* positions, state or process changed */
 } KafkaWorkerSlot;
 
 typedef struct KafkaSharedState
 {
 	LWLock	   *lock;
 	Latch	   *launcher;		/* or NULL */
-	ConditionVariable progress; /* a position, state or process changed */
+	ConditionVariable started;	/* a worker has attached */
 	Oid			scans[KAFKA_MAX_SCANS]; /* databases to look at */
 	int			nscans;
 	bool		scan_all;
@@ -102,9 +106,10 @@ extern void kafka_shmem_init(void);
 extern const char *kafka_worker_state_name(KafkaWorkerState state);
 
 /* for sessions */
-extern void kafka_request_scan(void);
+extern void kafka_request_scan(int32 subscription);
 extern bool kafka_scan_requested(void);
-extern void kafka_request_flush(int32 subscription, bool discover);
+extern void kafka_wait_for_worker(int32 subscription, bool discover,
+								  long timeout);
 
 /* for launcher and scanner */
 extern void kafka_shmem_request_scan(Oid dbid);
@@ -116,6 +121,7 @@ extern KafkaWorkerSlot *kafka_slot_attach(int index, uint32 generation);
 extern void kafka_slot_set_state(KafkaWorkerSlot *slot,
 								 KafkaWorkerState state);
 extern void kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error);
+extern void kafka_slot_wake_waiters(KafkaWorkerSlot *slot);
 extern void kafka_slot_unwant(KafkaWorkerSlot *slot);
 extern bool kafka_slot_take_request(KafkaWorkerSlot *slot, bool *flag);
 

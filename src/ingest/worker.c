@@ -519,6 +519,8 @@ serve_requests(Worker *worker)
 		ProcessConfigFile(PGC_SIGHUP);
 	}
 	AcceptInvalidationMessages();
+	if (kafka_slot_take_request(worker->slot, &worker->slot->reread))
+		outdated = true;
 }
 
 /*
@@ -830,7 +832,7 @@ note_commit(Worker *worker)
 	worker->slot->failures = 0;
 	LWLockRelease(kafka_shared->lock);
 	show_lag(worker);
-	ConditionVariableBroadcast(&kafka_shared->progress);
+	kafka_slot_wake_waiters(worker->slot);
 }
 
 /*
