@@ -115,10 +115,10 @@ timestamp_ms(TimestampTz timestamp)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp of a message must be finite")));
-	ms = timestamp / 1000 + EPOCH_MS;
-	if (ms < 0)
+	ms = timestamp / 1000 - (timestamp % 1000 < 0 ? 1 : 0) + EPOCH_MS;
+	if (ms <= 0)				/* 0 is "now" to librdkafka */
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("timestamp of a message must not be before 1970")));
+				 errmsg("timestamp of a message must be after 1970-01-01 00:00:00 UTC")));
 	return ms;
 }

@@ -41,6 +41,8 @@ SELECT * FROM kafka.produce_now('topics', 'topics_none', 'x');
 SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', partition => 3);
 SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', partition => -1);
 SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => 'infinity');
+SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => '1970-01-01 00:00:00+00');
+SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => '1969-12-31 23:59:59.9995+00');
 SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', headers => '["a"]');
 SELECT * FROM kafka.produce_now('topics', 'topics_a', repeat('x', 2000000));
 SELECT * FROM kafka.produce_now('topics', 'topics_b', repeat('x', 200000), key => 'k');
