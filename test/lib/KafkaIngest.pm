@@ -114,6 +114,27 @@ sub subscribe
 	return;
 }
 
+=item $node->wait_true($query, $dbname)
+
+Waits until a query returns true, like poll_query_until, also while the server
+crashes and restarts.
+
+=cut
+
+sub wait_true
+{
+	my ($node, $query, $dbname) = @_;
+
+	# psql may be gone before it has read the query, which IPC::Run dies of
+	return KafkaCluster::wait_for(
+		sub {
+			my $answer = eval {
+				($node->psql($dbname // 'postgres', $query))[1];
+			};
+			return defined $answer && $answer eq 't';
+		});
+}
+
 =item $node->wait_applied($name, $dbname)
 
 Waits until all messages are in the table, also over crashes of the server.
@@ -124,8 +145,8 @@ sub wait_applied
 {
 	my ($node, $name, $dbname) = @_;
 
-	return $node->poll_query_until($dbname // 'postgres',
-		"SELECT kafka.wait_for_subscription('$name', '5 s')");
+	return $node->wait_true("SELECT kafka.wait_for_subscription('$name', '5 s')",
+		$dbname);
 }
 
 =item $node->count_once($name, $dbname)
@@ -165,7 +186,7 @@ sub worker_pid
 	my $pid = "FROM kafka.stat_subscription WHERE subscription = '$name'";
 
 	$dbname //= 'postgres';
-	$node->poll_query_until($dbname, "SELECT pid IS NOT NULL $pid")
+	$node->wait_true("SELECT pid IS NOT NULL $pid", $dbname)
 	  or die "no worker for $name";
 	return $node->safe_psql($dbname, "SELECT pid $pid");
 }

@@ -55,14 +55,14 @@ my ($launcher) = split /\n/,
   $node->safe_psql('postgres',
 	q(SELECT pid FROM pg_stat_activity WHERE backend_type = 'kafka_fdw launcher'));
 kill 'KILL', $launcher;
-$node->poll_query_until('postgres',
+$node->wait_true(
 	"SELECT count(*) = 1 FROM kafka.stat_subscription WHERE pid <> $old")
   or die 'no new worker';
 ten_more('after kill -9 of the launcher, which restarts the server');
 
 $old = $node->worker_pid('n');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($old)");
-$node->poll_query_until('postgres',
+$node->wait_true(
 	"SELECT count(*) = 1 FROM kafka.stat_subscription WHERE pid <> $old")
   or die 'no new worker';
 ten_more('after pg_terminate_backend() of the worker');

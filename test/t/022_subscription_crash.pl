@@ -41,7 +41,7 @@ foreach my $kill (1 .. $kills)
 {
 	usleep(30_000 * $kill + int rand 30_000);
 	$running++ if kill 'KILL', $old;
-	$node->poll_query_until('postgres',
+	$node->wait_true(
 		"SELECT count(*) = 1 FROM kafka.stat_subscription WHERE pid <> $old")
 	  or die 'no new worker';
 	$old = $node->worker_pid('n');
