@@ -54,4 +54,8 @@ extern TupleTableSlot *kafkaExecForeignInsert(EState *estate,
 extern void kafkaEndForeignModify(EState *estate, ResultRelInfo *rinfo);
 extern void kafkaEndForeignInsert(EState *estate, ResultRelInfo *rinfo);
 
+/* analyze.c */
+extern bool kafkaAnalyzeForeignTable(Relation rel, AcquireSampleRowsFunc *func,
+									 BlockNumber *totalpages);
+
 #endif							/* KAFKA_FDW_H */

@@ -42,6 +42,8 @@ kafka_fdw_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignInsert = kafkaBeginForeignInsert;
 	routine->EndForeignInsert = kafkaEndForeignInsert;
 
+	routine->AnalyzeForeignTable = kafkaAnalyzeForeignTable;
+
 	PG_RETURN_POINTER(routine);
 }
 
