@@ -58,4 +58,8 @@ extern void kafkaEndForeignInsert(EState *estate, ResultRelInfo *rinfo);
 extern bool kafkaAnalyzeForeignTable(Relation rel, AcquireSampleRowsFunc *func,
 									 BlockNumber *totalpages);
 
+/* import.c */
+extern List *kafkaImportForeignSchema(ImportForeignSchemaStmt *stmt,
+									  Oid serverOid);
+
 #endif							/* KAFKA_FDW_H */

@@ -43,6 +43,7 @@ kafka_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignInsert = kafkaEndForeignInsert;
 
 	routine->AnalyzeForeignTable = kafkaAnalyzeForeignTable;
+	routine->ImportForeignSchema = kafkaImportForeignSchema;
 
 	PG_RETURN_POINTER(routine);
 }
