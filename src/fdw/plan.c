@@ -52,7 +52,7 @@ void
 kafkaGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
 					   Oid foreigntableid)
 {
-	if (baserel->tuples <= 0)
+	if (baserel->tuples < 0)	/* never analyzed */
 		baserel->tuples = DEFAULT_ROWS;
 	set_baserel_size_estimates(root, baserel);
 }
