@@ -1,0 +1,194 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_error.c
+ *	  What a subscription worker does about an error.
+ *
+ * NOTES
+ *	  What a later try may cure (Kafka, a deadlock, a full disk) ends the
+ *	  process; the launcher starts it again, later and later.  Everything
+ *	  else stops the subscription: it is disabled and keeps the error for
+ *	  the user, who mends its cause and enables it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "ingest/worker_internal.h"
+#include "lib/stringinfo.h"
+#include "utils/snapmgr.h"
+
+static void report_error(ErrorData *error);
+static void remove_copy_context(ErrorData *error);
+
+/*
+ * kafka_worker_try
+ *		Runs a step outside of any transaction, and returns the error that it
+ *		raises, or NULL.  Afterwards there is no transaction in either case.
+ */
+ErrorData *
+kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		step(worker);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(worker->context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(worker->context);
+	if (error != NULL)
+		remove_copy_context(error);
+	return error;
+}
+
+/*
+ * kafka_worker_do
+ *		Runs a step whose errors, unless a later try may cure them, stop the
+ *		subscription.
+ */
+void
+kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step)
+{
+	ErrorData  *error = kafka_worker_try(worker, step);
+
+	if (error == NULL)
+		return;
+	if (kafka_worker_is_transient(error))
+		ReThrowError(error);
+	kafka_worker_stop(worker, error);
+}
+
+/*
+ * kafka_worker_is_transient
+ *		Says whether the same may succeed later with nothing mended here.
+ */
+bool
+kafka_worker_is_transient(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_OBJECT_IN_USE:
+			return true;
+		default:
+			break;
+	}
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * kafka_worker_stop
+ *		Disables the subscription, keeps the error for the user, and ends the
+ *		process.
+ *
+ * The slot is given up before the commit, for a user who sees the subscription
+ * disabled may enable it at once, and the scan that follows must come last.
+ */
+void
+kafka_worker_stop(KafkaWorker *worker, ErrorData *error)
+{
+	KafkaSubscription *subscription;
+	char	   *text = kafka_worker_format_error(error);
+
+	report_error(error);
+	kafka_slot_set_error(worker->slot, text);
+	kafka_slot_unwant(worker->slot);
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	kafka_catalog_lock(worker->id, AccessExclusiveLock);
+	subscription = kafka_catalog_by_id(worker->id);
+	if (subscription != NULL && subscription->enabled)
+	{
+		kafka_catalog_set_enabled(subscription, false);
+		kafka_catalog_set_error(subscription, text);
+		ereport(LOG,
+				(errmsg("subscription \"%s\" has been disabled because of an error",
+						subscription->name),
+				 errhint("Use kafka.enable_subscription() once its cause is mended.")));
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	kafka_worker_end(worker);
+}
+
+/*
+ * Writes an error to the server's log.
+ */
+static void
+report_error(ErrorData *error)
+{
+	PG_TRY();
+	{
+		ReThrowError(error);
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Removes what COPY says of itself from the error's context: there is no COPY
+ * command, and its line numbers count rows of a batch.
+ */
+static void
+remove_copy_context(ErrorData *error)
+{
+	char	   *from = error->context;
+	char	   *to = error->context;
+
+	while (from != NULL && *from != '\0')
+	{
+		size_t		len = strcspn(from, "\n");
+
+		len += from[len] == '\n' ? 1 : 0;
+		if (strncmp(from, "COPY ", 5) != 0)
+		{
+			memmove(to, from, len);
+			to += len;
+		}
+		from += len;
+	}
+	if (to != NULL)
+		*to = '\0';
+}
+
+/*
+ * kafka_worker_format_error
+ *		Returns an error as text: message, SQLSTATE, detail and context.
+ */
+char *
+kafka_worker_format_error(const ErrorData *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s\nSQLSTATE: %s",
+					 error->message, unpack_sql_state(error->sqlerrcode));
+	if (error->detail != NULL)
+		appendStringInfo(&text, "\nDETAIL: %s", error->detail);
+	if (error->context != NULL && error->context[0] != '\0')
+		appendStringInfo(&text, "\nCONTEXT: %s", error->context);
+	return text.data;
+}

@@ -1,0 +1,85 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_internal.h
+ *	  A subscription worker, for its own files.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_WORKER_INTERNAL_H
+#define KAFKA_WORKER_INTERNAL_H
+
+#include "client/consumer.h"
+#include "ingest/catalog.h"
+#include "ingest/shmem.h"
+
+/* What is known of a partition. */
+typedef struct KafkaWorkerPartition
+{
+	int32		partition;
+	int64		seen;			/* stored position */
+	int64		end;			/* of the log, when last asked */
+} KafkaWorkerPartition;
+
+typedef struct KafkaWorker
+{
+	/* for the life of the process */
+	KafkaWorkerSlot *slot;
+	int32		id;				/* of the subscription */
+	MemoryContext context;		/* of a round */
+
+	/* for a round */
+	bool		outdated;		/* it is to end */
+	Oid			catalog;		/* kafka.subscription */
+	KafkaSubscription *subscription;
+	KafkaTableOptions *options;
+	KafkaConsumer *consumer;
+	KafkaWorkerPartition *partitions;	/* ordered by partition */
+	int			npartitions;
+	KafkaPartitionOffsets *offsets; /* what Kafka has */
+	int			noffsets;
+	KafkaMove  *moves;			/* room for all partitions */
+	TimestampTz asked;			/* for the offsets */
+
+	/* for a batch */
+	TimestampTz first_message;	/* when the first one was taken */
+	TimestampTz last_write;
+	int			polled;			/* messages of the last poll */
+
+	/* for a transaction */
+	int			first;			/* messages [first, last) of the batch */
+	int			last;
+	int			nmoves;
+	int64		rows;
+	bool		preparing;		/* does not look at messages yet */
+	bool		decoding;		/* looks at a single one */
+	bool		written;		/* neither outdated nor failed */
+} KafkaWorker;
+
+typedef void (*KafkaWorkerStep) (KafkaWorker *worker);
+
+/* worker.c */
+extern void kafka_worker_serve_requests(KafkaWorker *worker);
+extern void kafka_worker_show_state(KafkaWorker *worker,
+									KafkaWorkerState state);
+extern void kafka_worker_end(KafkaWorker *worker);
+
+/* worker_positions.c */
+extern void kafka_worker_ask_offsets(KafkaWorker *worker);
+extern void kafka_worker_settle_positions(KafkaWorker *worker);
+extern void kafka_worker_move_positions(KafkaWorker *worker);
+extern bool kafka_worker_has_moved(KafkaWorker *worker);
+extern bool kafka_worker_at_log_end(KafkaWorker *worker);
+extern void kafka_worker_show_lag(KafkaWorker *worker);
+
+/* worker_batch.c */
+extern void kafka_worker_apply_batch(KafkaWorker *worker);
+
+/* worker_error.c */
+extern ErrorData *kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step);
+extern void kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step);
+extern bool kafka_worker_is_transient(const ErrorData *error);
+extern void kafka_worker_stop(KafkaWorker *worker,
+							  ErrorData *error);
+extern char *kafka_worker_format_error(const ErrorData *error);
+
+#endif							/* KAFKA_WORKER_INTERNAL_H */

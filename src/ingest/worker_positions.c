@@ -1,0 +1,257 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_positions.c
+ *	  What a subscription worker knows of its partitions.
+ *
+ * NOTES
+ *	  Three offsets matter: the stored position (seen), how far the consumer
+ *	  has read, and where the log ends.  The consumer is also past gaps and
+ *	  markers, which have offsets but no messages.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "ingest/worker_internal.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+static void add_new_partitions(KafkaWorker *worker);
+static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition);
+static void note_message(KafkaWorker *worker, const KafkaMessage *message);
+static int64 get_lag(KafkaWorker *worker);
+
+/*
+ * kafka_worker_ask_offsets
+ *		Asks Kafka for the partitions and what they hold.
+ */
+void
+kafka_worker_ask_offsets(KafkaWorker *worker)
+{
+	if (worker->offsets != NULL)
+		pfree(worker->offsets);
+	worker->offsets = NULL;
+	worker->noffsets = kafka_consumer_offsets(worker->consumer,
+											  worker->subscription->topic,
+											  &worker->offsets);
+	worker->asked = GetCurrentTimestamp();
+	for (int i = 0; i < worker->npartitions; i++)
+	{
+		KafkaWorkerPartition *partition = &worker->partitions[i];
+
+		for (int j = 0; j < worker->noffsets; j++)
+			if (worker->offsets[j].partition == partition->partition)
+				partition->end = worker->offsets[j].end;
+	}
+}
+
+/*
+ * kafka_worker_settle_positions
+ *		Makes positions and partitions agree: new partitions get a position, at
+ *		their first offset; a position without its partition, or outside of what
+ *		the partition holds, is an ERROR.
+ */
+void
+kafka_worker_settle_positions(KafkaWorker *worker)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+		check_position(worker, &worker->partitions[i]);
+	if (worker->noffsets > worker->npartitions)
+		add_new_partitions(worker);
+}
+
+static void
+add_new_partitions(KafkaWorker *worker)
+{
+	KafkaWorkerPartition *partitions = palloc_array(KafkaWorkerPartition,
+													worker->noffsets);
+	int			known = 0;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	kafka_catalog_lock(worker->id, AccessShareLock);
+	if (kafka_catalog_by_id(worker->id) == NULL)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		worker->outdated = true;
+		return;
+	}
+	for (int i = 0; i < worker->noffsets; i++)
+	{
+		KafkaPartitionOffsets *offsets = &worker->offsets[i];
+		KafkaPosition position = {offsets->partition, 0};
+
+		if (known < worker->npartitions &&
+			worker->partitions[known].partition == offsets->partition)
+			partitions[i] = worker->partitions[known++];
+		else
+		{
+			kafka_catalog_add_position(worker->subscription, &position);
+			partitions[i].partition = offsets->partition;
+			partitions[i].seen = 0;
+			partitions[i].end = offsets->end;
+			check_position(worker, &partitions[i]);
+		}
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(worker->context);
+	worker->partitions = partitions;
+	worker->npartitions = worker->noffsets;
+}
+
+/*
+ * Raises an ERROR unless the partition holds the position.
+ */
+static void
+check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition)
+{
+	const char *topic = worker->subscription->topic;
+
+	for (int i = 0; i < worker->noffsets; i++)
+	{
+		KafkaPartitionOffsets *offsets = &worker->offsets[i];
+
+		if (offsets->partition != partition->partition)
+			continue;
+		if (partition->seen < offsets->low)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("messages of partition %d of topic \"%s\" have been deleted before they were read",
+							partition->partition, topic),
+					 errdetail("The position is offset " INT64_FORMAT ", the earliest message has offset " INT64_FORMAT ".",
+							   partition->seen, offsets->low)));
+		if (partition->seen > offsets->end)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("partition %d of topic \"%s\" ends before its position",
+							partition->partition, topic),
+					 errdetail("The position is offset " INT64_FORMAT ", the partition ends at offset " INT64_FORMAT ".",
+							   partition->seen, offsets->end),
+					 errhint("The topic has been recreated, or has lost messages.")));
+		return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("topic \"%s\" has no partition %d any more",
+					topic, partition->partition),
+			 errhint("The topic has been recreated with fewer partitions.")));
+}
+
+/*
+ * kafka_worker_move_positions
+ *		Moves the stored positions past the messages before worker->last, and, at
+ *		the end of the batch, past the gaps and markers that follow them.
+ *
+ * Raises an ERROR when a position is not where this worker has left it.
+ */
+void
+kafka_worker_move_positions(KafkaWorker *worker)
+{
+	int			n;
+	const KafkaPartitionPosition *positions =
+	kafka_consumer_positions(worker->consumer, &n);
+	bool		whole = worker->last == kafka_consumer_count(worker->consumer);
+
+	for (int i = 0; i < n; i++)
+	{
+		worker->moves[i].partition = positions[i].partition;
+		worker->moves[i].seen = worker->partitions[i].seen;
+		worker->moves[i].next = whole ? positions[i].position :
+			worker->partitions[i].seen;
+	}
+	for (int i = worker->first; i < worker->last && !whole; i++)
+		note_message(worker, kafka_consumer_message(worker->consumer, i));
+
+	for (int i = 0; i < n; i++)
+		if (worker->moves[i].next != worker->moves[i].seen)
+			worker->moves[worker->nmoves++] = worker->moves[i];
+	if (worker->nmoves > 0 &&
+		!kafka_catalog_move(worker->subscription, worker->moves,
+							worker->nmoves))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("positions of subscription \"%s\" have been moved by another session",
+						worker->subscription->name)));
+}
+
+static void
+note_message(KafkaWorker *worker, const KafkaMessage *message)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+		if (worker->moves[i].partition == message->partition)
+		{
+			worker->moves[i].next = message->offset + 1;
+			return;
+		}
+}
+
+/*
+ * kafka_worker_has_moved
+ *		Says whether the consumer is past a stored position.
+ */
+bool
+kafka_worker_has_moved(KafkaWorker *worker)
+{
+	int			n;
+	const KafkaPartitionPosition *positions =
+	kafka_consumer_positions(worker->consumer, &n);
+
+	for (int i = 0; i < n; i++)
+		if (positions[i].position != worker->partitions[i].seen)
+			return true;
+	return false;
+}
+
+/*
+ * kafka_worker_at_log_end
+ *		Says whether all that Kafka had, when last seen, has been taken.
+ */
+bool
+kafka_worker_at_log_end(KafkaWorker *worker)
+{
+	int			n;
+	const KafkaPartitionPosition *positions =
+	kafka_consumer_positions(worker->consumer, &n);
+
+	for (int i = 0; i < n; i++)
+		if (!positions[i].at_log_end)
+			return false;
+	return true;
+}
+
+void
+kafka_worker_show_lag(KafkaWorker *worker)
+{
+	int64		lag = get_lag(worker);
+
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	worker->slot->stats.lag = lag;
+	worker->slot->stats.partitions = worker->npartitions;
+	LWLockRelease(kafka_shared->lock);
+}
+
+/*
+ * Returns how many offsets lie between the stored positions and the ends of
+ * the partitions, as far as they are known.
+ */
+static int64
+get_lag(KafkaWorker *worker)
+{
+	int			n;
+	int64		lag = 0;
+	const KafkaPartitionPosition *positions =
+	kafka_consumer_positions(worker->consumer, &n);
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		end = positions[i].position;
+
+		if (!positions[i].at_log_end)
+			end = Max(end, worker->partitions[i].end);
+		lag += end - worker->partitions[i].seen;
+	}
+	return lag;
+}
