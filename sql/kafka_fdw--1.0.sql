@@ -57,6 +57,17 @@ AS 'MODULE_PATHNAME', 'kafka_watermarks';
 COMMENT ON FUNCTION kafka.watermarks(pg_catalog.text, pg_catalog.text) IS
 'earliest offset and high watermark (the offset after the last message) of each partition of a topic; needs USAGE on the server; an unknown topic is an error';
 
+CREATE FUNCTION kafka.kafka_get_watermarks(
+	foreign_table pg_catalog.regclass,
+	OUT partition pg_catalog.int4,
+	OUT offset_low pg_catalog.int8,
+	OUT offset_high pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_get_watermarks';
+COMMENT ON FUNCTION kafka.kafka_get_watermarks(pg_catalog.regclass) IS
+'what kafka.watermarks returns, for the topic of a foreign table, under the name it has in adjust/kafka_fdw; needs SELECT on the table';
+
 CREATE FUNCTION kafka.create_topic(
 	server pg_catalog.text,
 	topic pg_catalog.text,

@@ -7,21 +7,29 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "client/admin.h"
 #include "client/consumer.h"
 #include "fmgr.h"
+#include "foreign/foreign.h"
 #include "funcapi.h"
 #include "functions/server.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(kafka_topics);
 PG_FUNCTION_INFO_V1(kafka_watermarks);
+PG_FUNCTION_INFO_V1(kafka_get_watermarks);
 PG_FUNCTION_INFO_V1(kafka_create_topic);
 PG_FUNCTION_INFO_V1(kafka_delete_topic);
 
+static void put_watermarks(ReturnSetInfo *result, KafkaClientOptions *options,
+						   const char *topic);
 static List *topic_config(Jsonb *config);
 
 /*
@@ -62,14 +70,50 @@ kafka_topics(PG_FUNCTION_ARGS)
 Datum
 kafka_watermarks(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	KafkaClientOptions *options = kafka_server_options(PG_GETARG_TEXT_PP(0));
-	char	   *topic = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	InitMaterializedSRF(fcinfo, 0);
+	put_watermarks((ReturnSetInfo *) fcinfo->resultinfo, options,
+				   text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	return (Datum) 0;
+}
+
+/*
+ * kafka.kafka_get_watermarks(foreign_table regclass)
+ *		Returns the same of a foreign table's topic, under the name and with
+ *		the columns of adjust/kafka_fdw.
+ */
+Datum
+kafka_get_watermarks(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	AclResult	acl = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT);
+	KafkaTableOptions *options;
+
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE ||
+		!kafka_options_is_ours(GetForeignServer(GetForeignTable(relid)->serverid)->fdwid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a foreign table of Kafka",
+						get_rel_name(relid))));
+	options = kafka_options_table(relid, GetUserId());
+
+	InitMaterializedSRF(fcinfo, 0);
+	put_watermarks((ReturnSetInfo *) fcinfo->resultinfo, options->client,
+				   options->topic);
+	return (Datum) 0;
+}
+
+static void
+put_watermarks(ReturnSetInfo *result, KafkaClientOptions *options,
+			   const char *topic)
+{
 	KafkaConsumer *consumer;
 	KafkaPartitionOffsets *offsets;
 	int			n;
 
-	InitMaterializedSRF(fcinfo, 0);
 	kafka_options_set(options, "isolation.level", "read_uncommitted");
 	consumer = kafka_consumer_open(options);
 	n = kafka_consumer_offsets(consumer, topic, &offsets);
@@ -84,8 +128,6 @@ kafka_watermarks(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	kafka_consumer_close(consumer);
-
-	return (Datum) 0;
 }
 
 /*

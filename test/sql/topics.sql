@@ -28,6 +28,15 @@ CREATE FOREIGN TABLE topics_meta (topic text OPTIONS (metadata 'topic'), _header
 SET timezone = 'UTC';
 SELECT * FROM topics_meta WHERE _timestamp < '2020-01-01';
 
+-- the same by the name that adjust/kafka_fdw has for it
+SELECT * FROM kafka.kafka_get_watermarks('topics_raw');
+SELECT * FROM kafka.kafka_get_watermarks('pg_class');
+CREATE ROLE kafka_topics_user;
+SET ROLE kafka_topics_user;
+SELECT * FROM kafka.kafka_get_watermarks('topics_raw');
+RESET ROLE;
+DROP ROLE kafka_topics_user;
+
 -- what is refused
 SELECT kafka.create_topic('topics', 'topics_a');
 SELECT kafka.create_topic('topics', 'topics c');
