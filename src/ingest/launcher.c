@@ -47,7 +47,7 @@
 #define IDLE_TIMEOUT 60000		/* ms between looks when nothing happens */
 #define FIRST_RESTART 1000		/* ms after the first failure, doubled up to */
 #define LAST_RESTART 30000		/* ms */
-#define SLOT_RETRY 5000			/* ms until the next try to get a process */
+#define PROCESS_RETRY 5000		/* ms until the next try to get a process */
 #define SCAN_RETRY 5000			/* ms until a failed scan is tried again */
 #define WARN_INTERVAL 60000		/* ms between warnings of the same */
 #define STOP_PATIENCE 1000		/* ms from asking a worker to end to SIGTERM */
@@ -59,16 +59,18 @@ typedef struct Launcher
 	Oid			scanning;		/* the scanner's database */
 	List	   *databases;		/* OIDs to scan */
 	TimestampTz scan_at;		/* not earlier */
+	TimestampTz process_at;		/* no process is asked for earlier */
 	TimestampTz warned;			/* of exhausted processes */
 } Launcher;
 
 static void forget_launcher(int code, Datum arg);
 static long look(Launcher *launcher);
+static void reap(Launcher *launcher, TimestampTz now);
 static long tend_slot(Launcher *launcher, int i, TimestampTz now);
 static bool has_ended(BackgroundWorkerHandle **handle);
 static void schedule_restart(KafkaWorkerSlot *slot, TimestampTz now);
 static void ask_to_stop(KafkaWorkerSlot *slot, TimestampTz now);
-static void start_worker(Launcher *launcher, int i, TimestampTz now);
+static bool start_worker(Launcher *launcher, int i, TimestampTz now);
 static bool register_process(Launcher *launcher, BackgroundWorker *process,
 							 BackgroundWorkerHandle **handle,
 							 TimestampTz now);
@@ -142,27 +144,52 @@ static long
 look(Launcher *launcher)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		timeout = tend_scans(launcher, now);
+	long		timeout;
 
+	reap(launcher, now);
+	timeout = tend_scans(launcher, now);
 	for (int i = 0; i < kafka_shared->nslots; i++)
 		timeout = Min(timeout, tend_slot(launcher, i, now));
 	return timeout;
 }
 
 /*
- * Starts or stops the slot's worker as it is due.
+ * Sees to processes that have ended; others may have their place.
+ */
+static void
+reap(Launcher *launcher, TimestampTz now)
+{
+	if (has_ended(&launcher->scanner))
+	{
+		end_scan(launcher, now);
+		launcher->process_at = 0;
+	}
+	for (int i = 0; i < kafka_shared->nslots; i++)
+	{
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
+
+		if (!has_ended(&launcher->workers[i]))
+			continue;
+		launcher->process_at = 0;
+		LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+		if (slot->in_use && slot->wanted && slot->pid == 0)
+			schedule_restart(slot, now);
+		LWLockRelease(kafka_shared->lock);
+	}
+}
+
+/*
+ * Starts or stops the slot's worker as it is due, and returns how many ms may
+ * pass until the next look.
  */
 static long
 tend_slot(Launcher *launcher, int i, TimestampTz now)
 {
 	KafkaWorkerSlot *slot = &kafka_shared->slots[i];
-	bool		ended = has_ended(&launcher->workers[i]);
 	bool		start = false;
 	long		timeout = IDLE_TIMEOUT;
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
-	if (ended && slot->in_use && slot->wanted && slot->pid == 0)
-		schedule_restart(slot, now);
 	if (slot->in_use && !slot->wanted)
 	{
 		if (slot->pid != 0)
@@ -175,18 +202,14 @@ tend_slot(Launcher *launcher, int i, TimestampTz now)
 	}
 	else if (slot->in_use && slot->pid == 0 && launcher->workers[i] == NULL)
 	{
-		timeout = ms_until(slot->restart_at, now);
+		timeout = ms_until(Max(slot->restart_at, launcher->process_at), now);
 		start = timeout == 0;
 	}
 	LWLockRelease(kafka_shared->lock);
 
 	if (start)
-	{
-		start_worker(launcher, i, now);
-		timeout = IDLE_TIMEOUT;
-		if (launcher->workers[i] == NULL)
-			timeout = SLOT_RETRY;
-	}
+		timeout = start_worker(launcher, i, now) ? IDLE_TIMEOUT :
+			PROCESS_RETRY;
 	return timeout;
 }
 
@@ -239,7 +262,10 @@ ask_to_stop(KafkaWorkerSlot *slot, TimestampTz now)
 		kill(slot->pid, SIGTERM);
 }
 
-static void
+/*
+ * Starts the slot's worker; false when there is no process for it.
+ */
+static bool
 start_worker(Launcher *launcher, int i, TimestampTz now)
 {
 	KafkaWorkerSlot *slot = &kafka_shared->slots[i];
@@ -261,12 +287,9 @@ start_worker(Launcher *launcher, int i, TimestampTz now)
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	if (slot->generation == generation && slot->pid == 0)
-	{
 		slot->state = started ? KAFKA_WORKER_STARTING : KAFKA_WORKER_NO_PROCESS;
-		if (!started)
-			slot->restart_at = TimestampTzPlusMilliseconds(now, SLOT_RETRY);
-	}
 	LWLockRelease(kafka_shared->lock);
+	return started;
 }
 
 /*
@@ -287,6 +310,7 @@ register_process(Launcher *launcher, BackgroundWorker *process,
 	if (RegisterDynamicBackgroundWorker(process, handle))
 		return true;
 	*handle = NULL;
+	launcher->process_at = TimestampTzPlusMilliseconds(now, PROCESS_RETRY);
 	if (TimestampDifferenceExceeds(launcher->warned, now, WARN_INTERVAL))
 	{
 		launcher->warned = now;
@@ -304,16 +328,18 @@ register_process(Launcher *launcher, BackgroundWorker *process,
 static long
 tend_scans(Launcher *launcher, TimestampTz now)
 {
+	TimestampTz due;
+
 	take_requests(launcher);
-	if (has_ended(&launcher->scanner))
-		end_scan(launcher, now);
-	if (launcher->scanner != NULL || launcher->databases == NIL)
-		return IDLE_TIMEOUT;
-	if (ms_until(launcher->scan_at, now) > 0)
-		return ms_until(launcher->scan_at, now);
-	start_scan(launcher, now);
-	return launcher->scanner != NULL ? IDLE_TIMEOUT :
-		launcher->databases != NIL ? SCAN_RETRY : IDLE_TIMEOUT;
+	due = Max(launcher->scan_at, launcher->process_at);
+	if (launcher->scanner == NULL && launcher->databases != NIL &&
+		ms_until(due, now) == 0)
+	{
+		start_scan(launcher, now);
+		due = launcher->process_at;
+	}
+	return launcher->scanner == NULL && launcher->databases != NIL ?
+		ms_until(due, now) : IDLE_TIMEOUT;
 }
 
 /*
@@ -384,10 +410,7 @@ start_scan(Launcher *launcher, TimestampTz now)
 	kafka_shared->scanned = InvalidOid;
 	LWLockRelease(kafka_shared->lock);
 	if (!register_process(launcher, &process, &launcher->scanner, now))
-	{
-		launcher->scan_at = TimestampTzPlusMilliseconds(now, SCAN_RETRY);
 		return;
-	}
 	launcher->databases = list_delete_first(launcher->databases);
 	launcher->scanning = dbid;
 }
