@@ -27,6 +27,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 
 /* How a slice becomes a value. */
@@ -54,6 +55,8 @@ typedef struct JsonPopulate
 	FmgrInfo	function;
 	TupleDesc	desc;
 	Datum		base;			/* a row of NULL */
+	StringInfoData row;			/* an object, as text: the column's value */
+	int			start;			/* where the value begins */
 } JsonPopulate;
 
 typedef struct JsonState
@@ -208,7 +211,8 @@ choose_kind(const KafkaColumn *column)
 }
 
 /*
- * Prepares json_populate_record() for a row of the column alone.
+ * Prepares json_populate_record() for a row of the column alone, which has
+ * the column's name, for messages.
  */
 static JsonPopulate *
 make_populate(const KafkaColumn *column)
@@ -219,7 +223,7 @@ make_populate(const KafkaColumn *column)
 	List	   *args;
 
 	populate->desc = CreateTemplateTupleDesc(1);
-	TupleDescInitEntry(populate->desc, 1, "value", column->type,
+	TupleDescInitEntry(populate->desc, 1, column->name, column->type,
 					   column->typmod, 0);
 	populate->desc = BlessTupleDesc(populate->desc);
 	populate->base = heap_copy_tuple_as_datum(heap_form_tuple(populate->desc,
@@ -233,6 +237,12 @@ make_populate(const KafkaColumn *column)
 											 InvalidOid,
 											 COERCE_EXPLICIT_CALL),
 					   &populate->function);
+	initStringInfo(&populate->row);
+	appendStringInfoSpaces(&populate->row, VARHDRSZ);
+	appendStringInfoChar(&populate->row, '{');
+	escape_json(&populate->row, column->name);
+	appendStringInfoChar(&populate->row, ':');
+	populate->start = populate->row.len;
 	return populate;
 }
 
@@ -357,19 +367,17 @@ populate_value(KafkaRowMap *map, const JsonColumn *json,
 			   const KafkaJsonSlice *slice, bool *isnull)
 {
 	JsonPopulate *populate = json->populate;
-	StringInfoData row;
+	StringInfo	row = &populate->row;
 	HeapTupleData tuple;
 	Datum		value;
 
 	map->column = json->column;
-	initStringInfo(&row);
-	appendStringInfoSpaces(&row, VARHDRSZ);
-	appendStringInfoString(&row, "{\"value\":");
-	appendBinaryStringInfo(&row, slice->start, slice->len);
-	appendStringInfoChar(&row, '}');
-	SET_VARSIZE(row.data, row.len);
+	row->len = populate->start;
+	appendBinaryStringInfo(row, slice->start, slice->len);
+	appendStringInfoChar(row, '}');
+	SET_VARSIZE(row->data, row->len);
 	value = FunctionCall2(&populate->function, populate->base,
-						  PointerGetDatum(row.data));
+						  PointerGetDatum(row->data));
 
 	tuple.t_data = DatumGetHeapTupleHeader(value);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);

@@ -40,6 +40,8 @@ static void forget(KafkaJsonParser *parser, KafkaJsonNode *node);
 static void forget_child(KafkaJsonParser *parser, KafkaJsonNode *node);
 static void add_row(KafkaJsonParser *parser);
 static KafkaJsonNode *match_key(KafkaJsonParser *parser);
+static KafkaJsonNode *find_escaped_key(KafkaJsonNode *node, const char *start,
+									   int len);
 static KafkaJsonNode *find_key(KafkaJsonNode *node, const char *key, int len);
 static KafkaJsonNode *find_subscript(const KafkaJsonNode *node, int subscript);
 
@@ -293,8 +295,24 @@ match_key(KafkaJsonParser *parser)
 	len = end - start - 1;
 	if (!escaped)
 		return find_key(parser->node, start + 1, len);
-	start = kafka_json_unescape(start, end + 1 - start, &len);
-	return find_key(parser->node, start, len);
+	return find_escaped_key(parser->node, start, end + 1 - start);
+}
+
+/*
+ * Finds a child by its key, which is given with quotes and has escapes.
+ *
+ * Escapes that stand for no text, such as \u0000, are valid JSON; no column
+ * has a key with one.
+ */
+static KafkaJsonNode *
+find_escaped_key(KafkaJsonNode *node, const char *start, int len)
+{
+	JsonLexContext lex;
+
+	kafka_compat_json_lexer(&lex, start, len, true);
+	if (json_lex(&lex) != JSON_SUCCESS)
+		return NULL;
+	return find_key(node, lex.strval->data, lex.strval->len);
 }
 
 /*

@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "compat.h"
@@ -32,6 +33,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+/* bytes that an error's message or detail may have */
+#define ERROR_BYTES 400
 
 /* creation */
 static const KafkaFormat *find_format(const char *name);
@@ -53,6 +57,8 @@ static bool timestamp_value(const KafkaMessage *message, int32 typmod,
 static Datum integer_value(const KafkaColumn *column, int64 number);
 static void finish_nulls(KafkaRowMap *map, const bool *nulls);
 static void message_error_callback(void *arg);
+static void shorten_error(MemoryContext context);
+static const char *shorten(const char *text);
 
 /* encoding */
 static void encode_metadata(KafkaRowMap *map, KafkaColumn *column,
@@ -62,7 +68,8 @@ static int32 encode_partition(const KafkaColumn *column, Datum value);
 static int64 encode_timestamp(const KafkaColumn *column, Datum value);
 static void encode_payload(KafkaRowMap *map, const Datum *values,
 						   const bool *nulls, KafkaMessage *message);
-static int	begin_portable_output(void);
+static bool prints_names(Oid type);
+static int	begin_portable_output(const KafkaRowMap *map);
 
 static const KafkaFormat *const formats[] = {
 	&kafka_format_json,
@@ -141,6 +148,7 @@ add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att, bool needed)
 	column->options = kafka_options_column(relid, att->attnum, column->name);
 	kafka_column_lookup(column);
 	check_column(column);
+	map->prints_names |= prints_names(column->base);
 
 	if (column->options->source == KAFKA_COLUMN_PAYLOAD)
 	{
@@ -466,7 +474,8 @@ finish_nulls(KafkaRowMap *map, const bool *nulls)
 }
 
 /*
- * Adds the message, and the column under conversion, to an error.
+ * Adds the message, and the column under conversion, to an error, and cuts
+ * what the error repeats of the message.
  */
 static void
 message_error_callback(void *arg)
@@ -482,6 +491,42 @@ message_error_callback(void *arg)
 		errcontext("topic \"%s\", partition %d, offset %lld, column \"%s\"",
 				   message->topic, message->partition,
 				   (long long) message->offset, map->column->name);
+	shorten_error(map->context);
+}
+
+/*
+ * Shortens what the error being raised says about data.
+ */
+static void
+shorten_error(MemoryContext context)
+{
+	MemoryContext old;
+	ErrorData  *error;
+
+	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+		return;
+	old = MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	MemoryContextSwitchTo(old);
+	if (error->message != NULL && strlen(error->message) > ERROR_BYTES)
+		errmsg_internal("%s", shorten(error->message));
+	if (error->detail != NULL && strlen(error->detail) > ERROR_BYTES)
+		errdetail_internal("%s", shorten(error->detail));
+	FreeErrorData(error);
+}
+
+/*
+ * Returns the two ends of a long text, palloc'd.
+ */
+static const char *
+shorten(const char *text)
+{
+	int			len = strlen(text);
+	int			begin = pg_mbcliplen(text, len, ERROR_BYTES / 2);
+	int			end = len - 40;
+
+	end = pg_mbcliplen(text, len, end);
+	return psprintf("%.*s ... %s", begin, text, text + end);
 }
 
 /*
@@ -508,7 +553,7 @@ void
 kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 					KafkaMessage *message)
 {
-	int			nestlevel = begin_portable_output();
+	int			nestlevel = begin_portable_output(map);
 
 	memset(message, 0, sizeof(KafkaMessage));
 	message->topic = map->options->topic;
@@ -533,18 +578,22 @@ kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
  * Makes sure that what output functions print is read back as the same value
  * under any settings; returns the level for AtEOXact_GUC(), or 0.
  *
- * The settings are those of postgres_fdw; where they hold already, nothing is
- * changed.
+ * The settings are those of postgres_fdw; where they hold already, or do not
+ * matter, nothing is changed.
  */
 static int
-begin_portable_output(void)
+begin_portable_output(const KafkaRowMap *map)
 {
 	int			nestlevel;
 
 	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
-		extra_float_digits >= 1)
+		extra_float_digits >= 1 && !map->prints_names)
 		return 0;
 	nestlevel = NewGUCNestLevel();
+	if (map->prints_names)
+		(void) set_config_option("search_path", "pg_catalog", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
 	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
@@ -552,6 +601,32 @@ begin_portable_output(void)
 	(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return nestlevel;
+}
+
+/*
+ * Tells whether values of a type may be printed as names that depend on
+ * search_path: those of pg_class and its like, and whatever is not built in.
+ */
+static bool
+prints_names(Oid type)
+{
+	Oid			element = get_element_type(type);
+
+	switch (OidIsValid(element) ? element : type)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGCOLLATIONOID:
+		case REGTYPEOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+			return true;
+		default:
+			return type >= FirstUnpinnedObjectId && !type_is_enum(type);
+	}
 }
 
 /*

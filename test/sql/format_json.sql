@@ -345,8 +345,46 @@ SELECT columns, fj_refused(columns) FROM (VALUES
 	('a int OPTIONS (path ''$.b''), b int')) c(columns);
 SELECT count(*) FROM fj_nested_raw;
 
+--
+-- Errors
+--
+SELECT kafka.create_topic('fj', 'fj_errors');
+CREATE FOREIGN TABLE fj_errors_raw (value text) SERVER fj OPTIONS (topic 'fj_errors', format 'raw');
+CREATE FOREIGN TABLE fj_errors (a int, "b ""c" int[], r text[], _offset bigint) SERVER fj OPTIONS (topic 'fj_errors');
+INSERT INTO fj_errors_raw VALUES
+	('{"\u0000": 1, "\ud83d": 2, "a": 2, "\u0061b": 3}'),
+	('{"\u0061": 3}'),
+	('{"b \"c": 1}'),
+	('{"a": "' || repeat('x', 100000) || '"}'),
+	('{"a": "' || repeat('é', 100000));
+-- an escape in a key that no column has is no error
+SELECT a FROM fj_errors WHERE _offset < 2 ORDER BY _offset;
+-- the column is named
+SELECT "b ""c" FROM fj_errors WHERE _offset = 2;
+-- what errors repeat of a message is cut
+SELECT a FROM fj_errors WHERE _offset = 3;
+\set VERBOSITY terse
+SELECT a FROM fj_errors WHERE _offset = 4;
+\set VERBOSITY default
+
+--
+-- Names of objects do not depend on search_path
+--
+SELECT kafka.create_topic('fj', 'fj_names');
+CREATE FOREIGN TABLE fj_names_raw (value text, _offset bigint) SERVER fj OPTIONS (topic 'fj_names', format 'raw');
+CREATE FOREIGN TABLE fj_names (c regclass, t regtype[], _offset bigint) SERVER fj OPTIONS (topic 'fj_names');
+CREATE SCHEMA fj_schema;
+CREATE TABLE fj_schema.fj_table (a int);
+SET search_path = fj_schema, public;
+INSERT INTO fj_names VALUES ('fj_table', '{fj_table,int}');
+SHOW search_path;
+RESET search_path;
+SELECT value FROM fj_names_raw;
+SELECT * FROM fj_names;
+
 SET client_min_messages = warning;
 DROP SERVER fj CASCADE;
+DROP SCHEMA fj_schema CASCADE;
 DROP TABLE fj_local, fj_values;
 DROP FUNCTION fj_malformed, fj_value, fj_refused;
 DROP TYPE fj_pair, fj_object, fj_words, fj_percent, fj_color;
