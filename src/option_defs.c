@@ -50,6 +50,7 @@ static const KafkaOptionDef option_defs[] = {
 	{"delivery", TUNABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "commit|immediate"},
 	{"topic", ON_TABLE, 0, CLASS_OPEN, TYPE_STRING},
 	{"format", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "json|csv|text|raw"},
+	{"key_format", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "json|csv|text|raw"},
 	{"rows", ON_TABLE, 0, CLASS_OPEN, TYPE_STRING},
 	{"strict", ON_TABLE, 0, CLASS_OPEN, TYPE_BOOL},
 	{"on_error", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "error"},
@@ -58,7 +59,8 @@ static const KafkaOptionDef option_defs[] = {
 	{"escape", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},
 	{"null", ON_TABLE, 0, CLASS_OPEN, TYPE_ANY},
 	{"metadata", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0,
-	"topic|partition|offset|timestamp|key|value|headers"},
+	"topic|partition|offset|timestamp|timestamp_type|leader_epoch|key|value|headers|ordinality|error"},
+	{"source", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "key|header"},
 	{"path", ON_COLUMN, 0, CLASS_OPEN, TYPE_STRING},
 	{"epoch", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "s|ms|us"},
 

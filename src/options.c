@@ -18,11 +18,6 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-/* names reserved for metadata columns of a later version */
-static const char *const reserved_metadata[] = {
-	"timestamp_type", "leader_epoch", "error", "ordinality"
-};
-
 static const char *const column_source_names[] = {
 	[KAFKA_COLUMN_PAYLOAD] = "payload",
 	[KAFKA_COLUMN_TOPIC] = "topic",
@@ -32,6 +27,12 @@ static const char *const column_source_names[] = {
 	[KAFKA_COLUMN_KEY] = "key",
 	[KAFKA_COLUMN_VALUE] = "value",
 	[KAFKA_COLUMN_HEADERS] = "headers",
+	[KAFKA_COLUMN_TIMESTAMP_TYPE] = "timestamp_type",
+	[KAFKA_COLUMN_LEADER_EPOCH] = "leader_epoch",
+	[KAFKA_COLUMN_ORDINALITY] = "ordinality",
+	[KAFKA_COLUMN_ERROR] = "error",
+	[KAFKA_COLUMN_HEADER] = "header",
+	[KAFKA_COLUMN_KEY_FIELD] = "field of the key",
 };
 
 extern Datum kafka_fdw_handler(PG_FUNCTION_ARGS);
@@ -39,6 +40,9 @@ extern Datum kafka_fdw_handler(PG_FUNCTION_ARGS);
 static List *mapping_options(Oid userid, Oid serverid);
 static void take_client(KafkaClientOptions *client, List *options);
 static void take_table(KafkaTableOptions *table, List *options);
+static bool take_column(KafkaColumnOptions *column, DefElem *option,
+						const char *name);
+static bool is_metadata(KafkaColumnSource source);
 static KafkaColumnSource source_by_name(const char *name, bool *found);
 static int	time_value(const char *value);
 
@@ -144,6 +148,7 @@ kafka_options_table(Oid relid, Oid userid)
 
 	table->client = kafka_options_client(ft->serverid, userid);
 	table->format = "json";
+	table->key_format = "raw";
 	table->delivery = kafka_delivery;
 	take_client(table->client, ft->options);
 	take_table(table, GetForeignServer(ft->serverid)->options);
@@ -168,42 +173,52 @@ KafkaColumnOptions *
 kafka_options_column(Oid relid, AttrNumber attnum, const char *name)
 {
 	KafkaColumnOptions *column = palloc0(sizeof(KafkaColumnOptions));
-	bool		metadata = false;
+	bool		given = false;
 	ListCell   *lc;
 
 	column->source = KAFKA_COLUMN_PAYLOAD;
 	foreach(lc, GetForeignColumnOptions(relid, attnum))
-	{
-		DefElem    *option = lfirst_node(DefElem, lc);
-		char	   *value = defGetString(option);
-
-		if (strcmp(option->defname, "metadata") == 0)
-			column->source = source_by_name(value, &metadata);
-		else if (strcmp(option->defname, "path") == 0)
-			column->path = value;
-		else if (strcmp(option->defname, "epoch") == 0)
-			column->epoch = strcmp(value, "s") == 0 ? KAFKA_EPOCH_S :
-				strcmp(value, "ms") == 0 ? KAFKA_EPOCH_MS : KAFKA_EPOCH_US;
-	}
-
-	if (!metadata && column->path == NULL && name[0] == '_')
-	{
-		column->source = source_by_name(name + 1, &metadata);
-		for (int i = 0; !metadata && i < lengthof(reserved_metadata); i++)
-			if (strcmp(name + 1, reserved_metadata[i]) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("metadata column \"%s\" is not supported yet",
-								name),
-						 errhint("For a field of that name in the message's value, set the column's option \"path\".")));
-	}
-	if (metadata && (column->path != NULL || column->epoch != KAFKA_EPOCH_NONE))
+		given |= take_column(column, lfirst_node(DefElem, lc), name);
+	if (!given && column->path == NULL && name[0] == '_')
+		column->source = source_by_name(name + 1, &given);
+	if (is_metadata(column->source) &&
+		(column->path != NULL || column->epoch != KAFKA_EPOCH_NONE))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("metadata column \"%s\" cannot have option \"%s\"",
 						name, column->path != NULL ? "path" : "epoch")));
 
 	return column;
+}
+
+/*
+ * Takes one option of a column; true if it says where the value comes from.
+ */
+static bool
+take_column(KafkaColumnOptions *column, DefElem *option, const char *name)
+{
+	KafkaColumnSource before = column->source;
+	char	   *value = defGetString(option);
+	bool		found = false;
+
+	if (strcmp(option->defname, "path") == 0)
+		column->path = value;
+	else if (strcmp(option->defname, "epoch") == 0)
+		column->epoch = strcmp(value, "s") == 0 ? KAFKA_EPOCH_S :
+			strcmp(value, "ms") == 0 ? KAFKA_EPOCH_MS : KAFKA_EPOCH_US;
+	else if (strcmp(option->defname, "metadata") == 0)
+		column->source = source_by_name(value, &found);
+	else if (strcmp(option->defname, "source") == 0)
+	{
+		column->source = strcmp(value, "key") == 0 ?
+			KAFKA_COLUMN_KEY_FIELD : KAFKA_COLUMN_HEADER;
+		found = true;
+	}
+	if (found && before != KAFKA_COLUMN_PAYLOAD)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("column \"%s\" cannot have two sources", name)));
+	return found;
 }
 
 /*
@@ -265,6 +280,8 @@ take_table(KafkaTableOptions *table, List *options)
 			table->topic = value;
 		else if (strcmp(name, "format") == 0)
 			table->format = value;
+		else if (strcmp(name, "key_format") == 0)
+			table->key_format = value;
 		else if (strcmp(name, "delivery") == 0)
 			table->delivery = strcmp(value, "immediate") == 0 ?
 				KAFKA_DELIVERY_IMMEDIATE : KAFKA_DELIVERY_COMMIT;
@@ -316,12 +333,21 @@ mapping_options(Oid userid, Oid serverid)
 	return options;
 }
 
+/*
+ * Tells whether a source is a part of the message as it is.
+ */
+static bool
+is_metadata(KafkaColumnSource source)
+{
+	return source != KAFKA_COLUMN_PAYLOAD && source != KAFKA_COLUMN_HEADER &&
+		source != KAFKA_COLUMN_KEY_FIELD;
+}
+
 static KafkaColumnSource
 source_by_name(const char *name, bool *found)
 {
 	for (int i = 0; i < lengthof(column_source_names); i++)
-		if (i != KAFKA_COLUMN_PAYLOAD &&
-			strcmp(name, column_source_names[i]) == 0)
+		if (is_metadata(i) && strcmp(name, column_source_names[i]) == 0)
 		{
 			*found = true;
 			return i;

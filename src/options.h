@@ -53,6 +53,7 @@ typedef struct KafkaTableOptions
 	KafkaClientOptions *client;
 	const char *topic;
 	const char *format;			/* name of a KafkaFormat */
+	const char *key_format;		/* the same, of columns from the key */
 	KafkaDeliveryMode delivery;
 
 	/* how messages become rows */
@@ -74,7 +75,13 @@ typedef enum KafkaColumnSource
 	KAFKA_COLUMN_TIMESTAMP,
 	KAFKA_COLUMN_KEY,
 	KAFKA_COLUMN_VALUE,			/* the value's bytes as they are */
-	KAFKA_COLUMN_HEADERS
+	KAFKA_COLUMN_HEADERS,
+	KAFKA_COLUMN_TIMESTAMP_TYPE,
+	KAFKA_COLUMN_LEADER_EPOCH,
+	KAFKA_COLUMN_ORDINALITY,	/* of the row in its message, from 1 */
+	KAFKA_COLUMN_ERROR,			/* that made a part of the row NULL */
+	KAFKA_COLUMN_HEADER,		/* the last header of a name */
+	KAFKA_COLUMN_KEY_FIELD		/* decoded from the message's key */
 } KafkaColumnSource;
 
 typedef enum KafkaEpoch
@@ -89,7 +96,8 @@ typedef struct KafkaColumnOptions
 {
 	KafkaColumnSource source;
 	const char *path;			/* as given, or NULL: the column's name is one
-								 * key, whatever characters it has */
+								 * key, whatever characters it has; the name
+								 * of a header */
 	KafkaEpoch	epoch;
 } KafkaColumnOptions;
 

@@ -7,8 +7,12 @@
  * NOTES
  *	  A row map is the one reading of a foreign table's columns and options.
  *	  Metadata columns (topic, partition, offset, timestamp, key, value,
- *	  headers) are filled by the row map itself, the others (the payload
- *	  columns) by the format.  A dropped column is NULL and in no list.
+ *	  headers, one header, ...) are filled by the row map itself, the others
+ *	  (the payload columns) by the format.  A dropped column is NULL and in no
+ *	  list.
+ *
+ *	  Columns decoded from the key have a row map of their own within the
+ *	  table's, for which the key is the message's value.
  *
  *	  Errors raised while a message is decoded carry topic, partition, offset
  *	  and, where it is known, the column in their context.
@@ -78,8 +82,10 @@ typedef struct KafkaRowMap
 	int			ncolumns;
 	KafkaColumn **payload;		/* those of source KAFKA_COLUMN_PAYLOAD */
 	int			npayload;
-	KafkaColumn **metadata;		/* the others */
+	KafkaColumn **metadata;		/* the others, but those of the key */
 	int			nmetadata;
+	struct KafkaRowMap *key;	/* NULL, or whose payload columns come from
+								 * the key; it has no other columns */
 	bool		needs_payload;	/* the value must be decoded: a payload column
 								 * is needed, or rows are to be counted */
 	bool		needs_headers;	/* a needed headers column */
@@ -91,6 +97,7 @@ typedef struct KafkaRowMap
 	const KafkaMessage *message;
 	KafkaColumn *column;		/* the column under conversion, for errors */
 	int			row;			/* rows handed out of this message */
+	const char *part;			/* "key" while that is decoded, for errors */
 	MemoryContext context;		/* holds what the message's rows need; reset
 								 * by each kafka_rowmap_start */
 } KafkaRowMap;
@@ -172,6 +179,11 @@ extern Datum kafka_headers_from_message(KafkaRowMap *map, KafkaColumn *column,
 										const KafkaMessage *message);
 extern void kafka_headers_to_message(KafkaColumn *column, Datum value,
 									 KafkaMessage *message);
+extern bool kafka_header_from_message(KafkaRowMap *map, KafkaColumn *column,
+									  const KafkaMessage *message,
+									  Datum *value);
+extern void kafka_header_to_message(KafkaColumn *column, Datum value,
+									KafkaMessage *message);
 extern Datum kafka_headers_to_jsonb(const KafkaHeader *headers, int nheaders);
 extern int	kafka_headers_from_jsonb(Jsonb *jsonb, KafkaHeader **headers);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * headers.c
- *	  The headers of a message as a column.
+ *	  The headers of a message as a column, and one of them as a column.
  *
  * NOTES
  *	  An array of a composite of name and value, such as kafka.header[], holds
@@ -36,6 +36,7 @@ typedef struct HeaderArray
 } HeaderArray;
 
 static bool is_header_type(Oid element);
+static const char *header_name(KafkaColumn *column);
 static HeaderArray *lookup_array(MemoryContext context, KafkaColumn *column);
 static Datum array_from_headers(const HeaderArray *array,
 								const KafkaHeader *headers, int nheaders);
@@ -133,6 +134,45 @@ kafka_headers_from_message(KafkaRowMap *map, KafkaColumn *column,
 	value = kafka_column_check_domain(map, column, value);
 	map->column = NULL;
 	return value;
+}
+
+/*
+ * Finds the last header that has the column's name; false where there is
+ * none, or its value is null.
+ */
+bool
+kafka_header_from_message(KafkaRowMap *map, KafkaColumn *column,
+						  const KafkaMessage *message, Datum *value)
+{
+	const char *name = header_name(column);
+	int			i = message->nheaders - 1;
+
+	while (i >= 0 && strcmp(message->headers[i].name, name) != 0)
+		i--;
+	if (i < 0 || message->headers[i].value == NULL)
+		return false;
+	*value = kafka_column_from_bytes(map, column, message->headers[i].value,
+									 message->headers[i].value_len);
+	return true;
+}
+
+/*
+ * Returns the name of a column's header, in UTF-8.
+ */
+static const char *
+header_name(KafkaColumn *column)
+{
+	const char *name = column->options->path;
+	MemoryContext old;
+
+	if (column->headers != NULL)
+		return column->headers;
+	if (name == NULL)
+		name = column->name;
+	old = MemoryContextSwitchTo(column->input.fn_mcxt);
+	column->headers = name_to_utf8(name, strlen(name));
+	MemoryContextSwitchTo(old);
+	return column->headers;
 }
 
 /*
@@ -290,6 +330,25 @@ kafka_headers_to_message(KafkaColumn *column, Datum value,
 			array_to_headers(lookup_array(column->input.fn_mcxt, column),
 							 DatumGetArrayTypeP(value), &headers);
 	message->headers = headers;
+}
+
+/*
+ * Adds a column's value to the headers of a message.
+ */
+void
+kafka_header_to_message(KafkaColumn *column, Datum value,
+						KafkaMessage *message)
+{
+	int			n = message->nheaders;
+	KafkaHeader *headers = palloc_array(KafkaHeader, n + 1);
+
+	if (n > 0)
+		memcpy(headers, message->headers, n * sizeof(KafkaHeader));
+	headers[n].name = header_name(column);
+	headers[n].value = kafka_column_to_bytes(column, value,
+											 &headers[n].value_len);
+	message->headers = headers;
+	message->nheaders = n + 1;
 }
 
 /*

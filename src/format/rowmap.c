@@ -39,26 +39,32 @@
 
 /* creation */
 static const KafkaFormat *find_format(const char *name);
+static KafkaRowMap *key_map(KafkaRowMap *map);
+static void add_key_column(KafkaRowMap *key, KafkaColumn *column);
 static void add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att,
 					   bool needed);
 static bool is_needed(AttrNumber attnum, const Bitmapset *needed);
 static void check_column(const KafkaColumn *column);
+static bool may_have_epoch(KafkaColumnSource source);
 static bool is_type_allowed(const KafkaColumn *column);
 static bool is_text_type(Oid type);
 
 /* decoding */
 static bool next_row(KafkaRowMap *map, Datum *values, bool *nulls);
 static bool next_payload(KafkaRowMap *map, Datum *values, bool *nulls);
+static void decode_key(KafkaRowMap *map, Datum *values, bool *nulls);
 static bool next_tombstone(KafkaRowMap *map);
 static bool metadata_value(KafkaRowMap *map, KafkaColumn *column,
 						   Datum *value);
 static bool timestamp_value(const KafkaMessage *message, int32 typmod,
 							Datum *value);
+static Datum string_value(KafkaRowMap *map, KafkaColumn *column,
+						  const char *str);
 static Datum integer_value(const KafkaColumn *column, int64 number);
 static void finish_nulls(KafkaRowMap *map, const bool *nulls);
 static void message_error_callback(void *arg);
 static void shorten_error(MemoryContext context);
-static const char *shorten(const char *text);
+static const char *shorten(const char *str);
 
 /* encoding */
 static void encode_metadata(KafkaRowMap *map, KafkaColumn *column,
@@ -66,8 +72,11 @@ static void encode_metadata(KafkaRowMap *map, KafkaColumn *column,
 static void encode_topic(KafkaRowMap *map, KafkaColumn *column, Datum value);
 static int32 encode_partition(const KafkaColumn *column, Datum value);
 static int64 encode_timestamp(const KafkaColumn *column, Datum value);
-static void encode_payload(KafkaRowMap *map, const Datum *values,
+static void encode_headers(KafkaRowMap *map, const Datum *values,
 						   const bool *nulls, KafkaMessage *message);
+static void encode_payload(KafkaRowMap *map, const Datum *values,
+						   const bool *nulls, const char *part,
+						   const char **bytes, size_t *len);
 static bool prints_names(Oid type);
 static int	begin_portable_output(const KafkaRowMap *map);
 
@@ -114,7 +123,38 @@ kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
 	}
 	map->format->check(map);
 	map->state = map->format->begin(map);
+	if (map->key != NULL)
+	{
+		map->key->format->check(map->key);
+		map->key->state = map->key->format->begin(map->key);
+	}
 	return map;
+}
+
+/*
+ * Returns the row map of columns from the key, which it makes for the first.
+ */
+static KafkaRowMap *
+key_map(KafkaRowMap *map)
+{
+	KafkaTableOptions *options;
+	KafkaRowMap *key = map->key;
+
+	if (key != NULL)
+		return key;
+	options = palloc0(sizeof(KafkaTableOptions));
+	options->format = map->options->key_format;
+	options->strict = map->options->strict;
+	key = map->key = palloc0(sizeof(KafkaRowMap));
+	key->options = options;
+	key->format = find_format(options->format);
+	key->relname = map->relname;
+	key->natts = map->natts;
+	key->payload = palloc_array(KafkaColumn *, map->natts);
+	key->owner = map->owner;
+	key->context = map->context;
+	initStringInfo(&key->scratch);
+	return key;
 }
 
 /*
@@ -150,17 +190,33 @@ add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att, bool needed)
 	check_column(column);
 	map->prints_names |= prints_names(column->base);
 
-	if (column->options->source == KAFKA_COLUMN_PAYLOAD)
+	switch (column->options->source)
 	{
-		map->payload[map->npayload++] = column;
-		map->needs_payload |= needed;
-	}
-	else
-	{
-		map->metadata[map->nmetadata++] = column;
-		if (column->options->source == KAFKA_COLUMN_HEADERS)
+		case KAFKA_COLUMN_PAYLOAD:
+			map->payload[map->npayload++] = column;
+			map->needs_payload |= needed;
+			break;
+		case KAFKA_COLUMN_KEY_FIELD:
+			add_key_column(key_map(map), column);
+			break;
+		case KAFKA_COLUMN_HEADERS:
+		case KAFKA_COLUMN_HEADER:
 			map->needs_headers |= needed;
+			map->metadata[map->nmetadata++] = column;
+			break;
+		default:
+			map->metadata[map->nmetadata++] = column;
 	}
+}
+
+/*
+ * Adds a column to the map of the key.
+ */
+static void
+add_key_column(KafkaRowMap *key, KafkaColumn *column)
+{
+	key->payload[key->npayload++] = column;
+	key->needs_payload |= column->needed;
 }
 
 /*
@@ -192,13 +248,23 @@ check_column(const KafkaColumn *column)
 						format_type_with_typemod(column->type,
 												 column->typmod))));
 	if (column->options->epoch != KAFKA_EPOCH_NONE &&
-		(source != KAFKA_COLUMN_PAYLOAD ||
+		(!may_have_epoch(source) ||
 		 (column->base != TIMESTAMPTZOID && column->base != TIMESTAMPOID)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 				 errmsg("column \"%s\" cannot have the option \"epoch\"",
 						column->name),
-				 errdetail("The option is for timestamps from the message's value.")));
+				 errdetail("The option is for timestamps from the message's value, its key or a header.")));
+}
+
+/*
+ * Tells whether values of a source are decoded from text.
+ */
+static bool
+may_have_epoch(KafkaColumnSource source)
+{
+	return source == KAFKA_COLUMN_PAYLOAD || source == KAFKA_COLUMN_HEADER ||
+		source == KAFKA_COLUMN_KEY_FIELD;
 }
 
 /*
@@ -212,8 +278,13 @@ is_type_allowed(const KafkaColumn *column)
 	switch (column->options->source)
 	{
 		case KAFKA_COLUMN_TOPIC:
+		case KAFKA_COLUMN_TIMESTAMP_TYPE:
+		case KAFKA_COLUMN_ERROR:
 			return is_text_type(base);
+		case KAFKA_COLUMN_ORDINALITY:
+			return base == INT4OID || base == INT8OID;
 		case KAFKA_COLUMN_PARTITION:
+		case KAFKA_COLUMN_LEADER_EPOCH:
 			return base == INT4OID || base == INT2OID || base == INT8OID;
 		case KAFKA_COLUMN_OFFSET:
 			return base == INT8OID;
@@ -253,6 +324,7 @@ kafka_rowmap_start(KafkaRowMap *map, const KafkaMessage *message)
 	MemoryContextReset(map->context);
 	map->message = message;
 	map->column = NULL;
+	map->part = NULL;
 	map->row = 0;
 	if (!map->needs_payload || message->value == NULL)
 		return;
@@ -285,6 +357,7 @@ kafka_rowmap_next(KafkaRowMap *map, Datum *values, bool *nulls)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	map->column = NULL;
+	map->part = NULL;
 	found = next_row(map, values, nulls);
 	error_context_stack = callback.previous;
 	return found;
@@ -299,6 +372,9 @@ next_row(KafkaRowMap *map, Datum *values, bool *nulls)
 	memset(nulls, true, map->natts);
 	if (!next_payload(map, values, nulls))
 		return false;
+	if (map->key != NULL && map->key->needs_payload &&
+		map->message->key != NULL)
+		decode_key(map, values, nulls);
 	for (int i = 0; i < map->nmetadata; i++)
 	{
 		KafkaColumn *column = map->metadata[i];
@@ -310,6 +386,30 @@ next_row(KafkaRowMap *map, Datum *values, bool *nulls)
 	finish_nulls(map, nulls);
 	map->row++;
 	return true;
+}
+
+/*
+ * Decodes the columns that come from the key.
+ */
+static void
+decode_key(KafkaRowMap *map, Datum *values, bool *nulls)
+{
+	KafkaRowMap *key = map->key;
+	KafkaMessage message = *map->message;
+	MemoryContext old;
+
+	message.value = message.key;
+	message.value_len = message.key_len;
+	map->part = "key";
+	key->message = &message;
+	key->column = NULL;
+	key->row = 0;
+	old = MemoryContextSwitchTo(map->context);
+	key->format->start(key, &message);
+	MemoryContextSwitchTo(old);
+	(void) key->format->next(key, values, nulls);
+	key->message = NULL;
+	map->part = NULL;
 }
 
 /*
@@ -351,9 +451,23 @@ metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
 	switch (column->options->source)
 	{
 		case KAFKA_COLUMN_TOPIC:
-			*value = kafka_column_from_text(map, column, message->topic,
-											strlen(message->topic));
+			*value = string_value(map, column, message->topic);
 			return true;
+		case KAFKA_COLUMN_TIMESTAMP_TYPE:
+			if (message->timestamp_type == KAFKA_TIMESTAMP_NONE)
+				return false;
+			*value = string_value(map, column, message->timestamp_type ==
+								  KAFKA_TIMESTAMP_CREATE_TIME ?
+								  "CreateTime" : "LogAppendTime");
+			return true;
+		case KAFKA_COLUMN_LEADER_EPOCH:
+			if (message->leader_epoch < 0)
+				return false;
+			*value = integer_value(column, message->leader_epoch);
+			break;
+		case KAFKA_COLUMN_ORDINALITY:
+			*value = integer_value(column, map->row + 1);
+			break;
 		case KAFKA_COLUMN_PARTITION:
 			*value = integer_value(column, message->partition);
 			break;
@@ -379,6 +493,8 @@ metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
 		case KAFKA_COLUMN_HEADERS:
 			*value = kafka_headers_from_message(map, column, message);
 			return true;
+		case KAFKA_COLUMN_HEADER:
+			return kafka_header_from_message(map, column, message, value);
 		default:
 			return false;
 	}
@@ -426,6 +542,15 @@ timestamp_value(const KafkaMessage *message, int32 typmod, Datum *value)
 	kafka_compat_adjust_timestamp(&result, typmod);
 	*value = TimestampTzGetDatum(result);
 	return true;
+}
+
+/*
+ * Converts a NUL-terminated string to the column's type.
+ */
+static Datum
+string_value(KafkaRowMap *map, KafkaColumn *column, const char *str)
+{
+	return kafka_column_from_text(map, column, str, strlen(str));
 }
 
 /*
@@ -482,15 +607,21 @@ message_error_callback(void *arg)
 {
 	const KafkaRowMap *map = arg;
 	const KafkaMessage *message = map->message;
+	const KafkaColumn *column = map->part != NULL ? map->key->column :
+	map->column;
 
-	if (map->column == NULL)
+	if (column != NULL)
+		errcontext("topic \"%s\", partition %d, offset %lld, column \"%s\"",
+				   message->topic, message->partition,
+				   (long long) message->offset, column->name);
+	else if (map->part != NULL)
+		errcontext("topic \"%s\", partition %d, offset %lld, %s",
+				   message->topic, message->partition,
+				   (long long) message->offset, map->part);
+	else
 		errcontext("topic \"%s\", partition %d, offset %lld",
 				   message->topic, message->partition,
 				   (long long) message->offset);
-	else
-		errcontext("topic \"%s\", partition %d, offset %lld, column \"%s\"",
-				   message->topic, message->partition,
-				   (long long) message->offset, map->column->name);
 	shorten_error(map->context);
 }
 
@@ -519,14 +650,13 @@ shorten_error(MemoryContext context)
  * Returns the two ends of a long text, palloc'd.
  */
 static const char *
-shorten(const char *text)
+shorten(const char *str)
 {
-	int			len = strlen(text);
-	int			begin = pg_mbcliplen(text, len, ERROR_BYTES / 2);
-	int			end = len - 40;
+	int			len = strlen(str);
+	int			begin = pg_mbcliplen(str, len, ERROR_BYTES / 2);
+	int			end = pg_mbcliplen(str, len, len - 40);
 
-	end = pg_mbcliplen(text, len, end);
-	return psprintf("%.*s ... %s", begin, text, text + end);
+	return psprintf("%.*s ... %s", begin, str, str + end);
 }
 
 /*
@@ -542,6 +672,8 @@ kafka_rowmap_check_writable(KafkaRowMap *map)
 				 errdetail("Its option \"rows\" makes several rows of one message, so that a row by itself is no message.")));
 	if (map->format->writable != NULL)
 		map->format->writable(map);
+	if (map->key != NULL && map->key->format->writable != NULL)
+		map->key->format->writable(map->key);
 }
 
 /*
@@ -569,7 +701,12 @@ kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 		if (!nulls[column->index])
 			encode_metadata(map, column, values[column->index], message);
 	}
-	encode_payload(map, values, nulls, message);
+	encode_headers(map, values, nulls, message);
+	encode_payload(map, values, nulls, "value", &message->value,
+				   &message->value_len);
+	if (map->key != NULL)
+		encode_payload(map->key, values, nulls, "key", &message->key,
+					   &message->key_len);
 	if (nestlevel > 0)
 		AtEOXact_GUC(true, nestlevel);
 }
@@ -725,13 +862,31 @@ encode_timestamp(const KafkaColumn *column, Datum value)
 }
 
 /*
- * Encodes the payload columns, unless a column has given the value as it is.
+ * Adds the columns that are a header each, after a column of all headers.
+ */
+static void
+encode_headers(KafkaRowMap *map, const Datum *values, const bool *nulls,
+			   KafkaMessage *message)
+{
+	for (int i = 0; i < map->nmetadata; i++)
+	{
+		KafkaColumn *column = map->metadata[i];
+
+		if (column->options->source == KAFKA_COLUMN_HEADER &&
+			!nulls[column->index])
+			kafka_header_to_message(column, values[column->index], message);
+	}
+}
+
+/*
+ * Encodes the payload columns of the message's value or key, unless a column
+ * has given it as it is.
  *
- * No payload at all is a tombstone.
+ * No payload at all is NULL: a tombstone, or no key.
  */
 static void
 encode_payload(KafkaRowMap *map, const Datum *values, const bool *nulls,
-			   KafkaMessage *message)
+			   const char *part, const char **bytes, size_t *len)
 {
 	StringInfoData out;
 	int			i;
@@ -741,15 +896,15 @@ encode_payload(KafkaRowMap *map, const Datum *values, const bool *nulls,
 			break;
 	if (i == map->npayload)
 		return;
-	if (message->value != NULL)
+	if (*bytes != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cannot write both a message's value and column \"%s\"",
-						map->payload[i]->name),
-				 errdetail("Columns other than metadata are encoded into the value.")));
+				 errmsg("cannot write both a message's %s and column \"%s\"",
+						part, map->payload[i]->name),
+				 errdetail("Columns other than metadata are encoded into the %s.", part)));
 
 	initStringInfo(&out);
 	map->format->encode(map, values, nulls, &out);
-	message->value = out.data;
-	message->value_len = out.len;
+	*bytes = out.data;
+	*len = out.len;
 }

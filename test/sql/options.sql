@@ -57,11 +57,6 @@ CREATE FOREIGN TABLE ot (a int OPTIONS (topic 't')) SERVER o OPTIONS (topic 't')
 CREATE FOREIGN TABLE ot (a int) SERVER o
 	OPTIONS (topic 't', format 'csv', delimiter ';', quote '''', "null" '-', "fetch.min.bytes" '1');
 
--- a column that is metadata by name, and one that is not supported yet
-ALTER FOREIGN TABLE ot ADD COLUMN _leader_epoch int;
-SELECT * FROM ot;
-ALTER FOREIGN TABLE ot DROP COLUMN _leader_epoch;
-
 -- who may set what
 CREATE ROLE kafka_options_user;
 GRANT USAGE ON FOREIGN DATA WRAPPER kafka_fdw TO kafka_options_user;
