@@ -102,6 +102,18 @@ kafka_compat_result_user(ResultRelInfo *rinfo, EState *estate)
 #endif
 }
 
+/*
+ * Has a statement run without parallel workers where they forbid
+ * subtransactions (before 17).  Called before it runs.
+ */
+static inline void
+kafka_compat_allow_subtransactions(EState *estate)
+{
+#if PG_VERSION_NUM < 170000
+	estate->es_plannedstmt->parallelModeNeeded = false;
+#endif
+}
+
 static inline AclResult
 kafka_compat_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)
 {

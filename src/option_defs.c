@@ -53,7 +53,7 @@ static const KafkaOptionDef option_defs[] = {
 	{"key_format", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "json|csv|text|raw"},
 	{"rows", ON_TABLE, 0, CLASS_OPEN, TYPE_STRING},
 	{"strict", ON_TABLE, 0, CLASS_OPEN, TYPE_BOOL},
-	{"on_error", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "error"},
+	{"on_error", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "error|skip|null"},
 	{"delimiter", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},
 	{"quote", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},
 	{"escape", ON_TABLE, 0, CLASS_OPEN, TYPE_CHAR},

@@ -287,6 +287,10 @@ take_table(KafkaTableOptions *table, List *options)
 				KAFKA_DELIVERY_IMMEDIATE : KAFKA_DELIVERY_COMMIT;
 		else if (strcmp(name, "rows") == 0)
 			table->rows = value;
+		else if (strcmp(name, "on_error") == 0)
+			table->on_error = strcmp(value, "skip") == 0 ? KAFKA_ON_ERROR_SKIP :
+				strcmp(value, "null") == 0 ? KAFKA_ON_ERROR_NULL :
+				KAFKA_ON_ERROR_ERROR;
 		else if (strcmp(name, "strict") == 0)
 			table->strict = defGetBoolean(option);
 		else if (strcmp(name, "delimiter") == 0)

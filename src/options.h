@@ -48,6 +48,14 @@ typedef enum KafkaDeliveryMode
 	KAFKA_DELIVERY_IMMEDIATE
 } KafkaDeliveryMode;
 
+/* What becomes of a message that cannot be converted. */
+typedef enum KafkaOnError
+{
+	KAFKA_ON_ERROR_ERROR,
+	KAFKA_ON_ERROR_SKIP,		/* it has no row */
+	KAFKA_ON_ERROR_NULL			/* what cannot be converted is NULL */
+} KafkaOnError;
+
 typedef struct KafkaTableOptions
 {
 	KafkaClientOptions *client;
@@ -58,6 +66,7 @@ typedef struct KafkaTableOptions
 
 	/* how messages become rows */
 	const char *rows;			/* JSON path of an array, or NULL */
+	KafkaOnError on_error;
 	bool		strict;			/* missing and extra fields are errors */
 	const char *delimiter;		/* csv, text: NULL is the format's default */
 	const char *quote;			/* csv */

@@ -33,6 +33,10 @@
 /* messages taken from the client at once */
 #define BATCH_MESSAGES 2000
 
+/* messages, and their bytes, that are decoded ahead to catch errors */
+#define AHEAD_MESSAGES 500
+#define AHEAD_BYTES 1000000
+
 /* Offsets of all partitions of the snapshot at a time. */
 typedef struct TimeOffsets
 {
@@ -50,6 +54,7 @@ typedef struct KafkaScanState
 
 	/* from the first row on */
 	KafkaRowMap *map;
+	KafkaRows  *rows;			/* NULL, or decoded ahead to catch errors */
 	KafkaConsumer *consumer;
 	KafkaPartitionOffsets *offsets; /* of the snapshot */
 	int			noffsets;
@@ -74,12 +79,17 @@ typedef struct KafkaScanState
 
 static void open_scan(ForeignScanState *node, KafkaScanState *state);
 static void start_scan(ForeignScanState *node, KafkaScanState *state);
+static TupleTableSlot *next_row_ahead(KafkaScanState *state,
+									  TupleTableSlot *slot);
+static bool decode_ahead(KafkaScanState *state);
 static bool next_message(KafkaScanState *state);
+static const KafkaMessage *take_message(KafkaScanState *state);
 static bool fetch_message(KafkaScanState *state);
 static bool next_round(KafkaScanState *state);
 static List *make_rounds(KafkaScanState *state);
 static int64 offset_for_time(void *arg, int32 partition, int64 time);
 static TimeOffsets *ask_time(KafkaScanState *state, int64 time);
+static void warn_of_skipped(const KafkaScanState *state);
 static void explain_ranges(List *boxes, StringInfo out);
 static void explain_bounds(StringInfo out, const char *what,
 						   const KafkaBox *box, KafkaQualAxis axis);
@@ -114,6 +124,8 @@ kafkaBeginForeignScan(ForeignScanState *node, int eflags)
 	if (state->needed == NULL)	/* count(*): not NULL, which is all */
 		state->needed = bms_make_singleton(TableOidAttributeNumber -
 										   FirstLowInvalidHeapAttributeNumber);
+	if (state->options->on_error != KAFKA_ON_ERROR_ERROR)
+		kafka_compat_allow_subtransactions(estate);
 	node->fdw_state = state;
 }
 
@@ -130,6 +142,8 @@ kafkaIterateForeignScan(ForeignScanState *node)
 	ExecClearTuple(slot);
 	if (!state->started)
 		start_scan(node, state);
+	if (state->rows != NULL)
+		return next_row_ahead(state, slot);
 
 	for (;;)
 	{
@@ -163,6 +177,8 @@ kafkaEndForeignScan(ForeignScanState *node)
 		return;
 	if (state->consumer != NULL)
 		kafka_consumer_close(state->consumer);
+	if (state->rows != NULL && state->rows->skipped > 0)
+		warn_of_skipped(state);
 	MemoryContextDelete(state->context);
 }
 
@@ -193,6 +209,10 @@ kafkaExplainForeignScan(ForeignScanState *node, ExplainState *es)
 	{
 		ExplainPropertyInteger("Kafka Messages", NULL, state->messages, es);
 		ExplainPropertyInteger("Kafka Bytes", NULL, state->bytes, es);
+		if (state->options->on_error == KAFKA_ON_ERROR_SKIP)
+			ExplainPropertyInteger("Kafka Rows Skipped", NULL,
+								   state->rows ? state->rows->skipped : 0,
+								   es);
 	}
 }
 
@@ -204,6 +224,8 @@ open_scan(ForeignScanState *node, KafkaScanState *state)
 {
 	state->map = kafka_rowmap_create(node->ss.ss_currentRelation,
 									 state->options, state->needed);
+	if (state->map->on_error != KAFKA_ON_ERROR_ERROR)
+		state->rows = kafka_rows_create(state->map);
 
 	/*
 	 * The event of a partition's end comes with an empty response only, and
@@ -234,6 +256,8 @@ start_scan(ForeignScanState *node, KafkaScanState *state)
 	state->in_message = false;
 	if (state->consumer != NULL)
 		kafka_consumer_stop(state->consumer);
+	if (state->rows != NULL)
+		kafka_rows_clear(state->rows);
 
 	MemoryContextSwitchTo(state->plan_context);
 	state->boxes = kafka_quals_boxes(state->quals, node->ss.ps.ps_ExprContext);
@@ -253,6 +277,41 @@ start_scan(ForeignScanState *node, KafkaScanState *state)
 }
 
 /*
+ * Returns the next of the rows that are decoded ahead.
+ */
+static TupleTableSlot *
+next_row_ahead(KafkaScanState *state, TupleTableSlot *slot)
+{
+	while (!kafka_rows_next(state->rows, slot->tts_values, slot->tts_isnull))
+		if (!decode_ahead(state))
+			return slot;
+	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * Decodes some messages of the batch; false at the end of the scan.
+ */
+static bool
+decode_ahead(KafkaScanState *state)
+{
+	const KafkaMessage *messages[AHEAD_MESSAGES];
+	int64		start = state->bytes;
+	int			n = 0;
+
+	if (state->consumer == NULL || !fetch_message(state))
+		return false;
+	while (n < AHEAD_MESSAGES && state->bytes - start < AHEAD_BYTES &&
+		   state->next < kafka_consumer_count(state->consumer))
+	{
+		messages[n] = take_message(state);
+		if (messages[n] != NULL)
+			n++;
+	}
+	kafka_rows_decode(state->rows, messages, n);
+	return true;
+}
+
+/*
  * Gives the row map the next message; false at the end of the scan.
  */
 static bool
@@ -266,14 +325,27 @@ next_message(KafkaScanState *state)
 	{
 		if (!fetch_message(state))
 			return false;
-		message = kafka_consumer_message(state->consumer, state->next++);
-	} while (state->between &&
-			 !kafka_quals_contain(state->boxes, message->partition,
-								  message->offset));
-	state->messages++;
-	state->bytes += message->key_len + message->value_len;
+		message = take_message(state);
+	} while (message == NULL);
 	kafka_rowmap_start(state->map, message);
 	return true;
+}
+
+/*
+ * Takes the next message of the batch; NULL where nobody asks for it.
+ */
+static const KafkaMessage *
+take_message(KafkaScanState *state)
+{
+	const KafkaMessage *message;
+
+	message = kafka_consumer_message(state->consumer, state->next++);
+	if (state->between && !kafka_quals_contain(state->boxes, message->partition,
+											   message->offset))
+		return NULL;
+	state->messages++;
+	state->bytes += message->key_len + message->value_len;
+	return message;
 }
 
 /*
@@ -385,6 +457,25 @@ ask_time(KafkaScanState *state, int64 time)
 									times->offsets);
 	state->times = lappend(state->times, times);
 	return times;
+}
+
+/*
+ * Says how many messages have given no row, and about the first one why.
+ */
+static void
+warn_of_skipped(const KafkaScanState *state)
+{
+	const KafkaRows *rows = state->rows;
+
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg_plural("skipped %lld message of topic \"%s\"",
+						   "skipped %lld messages of topic \"%s\"",
+						   rows->skipped, (long long) rows->skipped,
+						   state->options->topic),
+			 errdetail("The first, in partition %d at offset %lld: %s",
+					   rows->first_partition, (long long) rows->first_offset,
+					   rows->first_error)));
 }
 
 /*

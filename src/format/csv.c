@@ -48,6 +48,9 @@ typedef struct CsvState
 	const char *next;			/* where the next field begins */
 	const char *end;
 	bool		more;			/* there is another line */
+	const char *line;			/* where the line begins that was begun last */
+	int			row;			/* its number */
+	bool		ended;			/* and its end has been found */
 } CsvState;
 
 /* One field of a line. */
@@ -67,6 +70,7 @@ static void *csv_begin(KafkaRowMap *map);
 static void set_options(CsvState *state, const KafkaRowMap *map);
 static void csv_start(KafkaRowMap *map, const KafkaMessage *message);
 static bool csv_next(KafkaRowMap *map, Datum *values, bool *nulls);
+static bool begin_line(CsvState *state, int row);
 static bool is_single_line(const CsvState *state);
 static void convert_field(KafkaRowMap *map, KafkaColumn *column,
 						  const CsvField *field, Datum *values, bool *nulls);
@@ -244,6 +248,8 @@ csv_start(KafkaRowMap *map, const KafkaMessage *message)
 									   &len);
 	state->end = state->next + len;
 	state->more = true;
+	state->row = -1;
+	state->ended = true;
 }
 
 /*
@@ -256,7 +262,7 @@ csv_next(KafkaRowMap *map, Datum *values, bool *nulls)
 	CsvField	field = {0};
 	int			i;
 
-	if (!state->more)
+	if (!begin_line(state, map->row))
 		return false;
 	if (state->last < 0 && is_single_line(state))
 	{
@@ -269,11 +275,29 @@ csv_next(KafkaRowMap *map, Datum *values, bool *nulls)
 
 		map->column = column;
 		read_field(state, &field);
-		if (column->needed && !field.is_null)
+		if (column->needed && !field.is_null && !column->bad)
 			convert_field(map, column, &field, values, nulls);
 	}
 	map->column = NULL;
 	finish_line(map, state, i, &field);
+	return true;
+}
+
+/*
+ * Goes to the line of a row: the next one, or the last one again.
+ *
+ * False behind the last line, and behind one whose end was not found.
+ */
+static bool
+begin_line(CsvState *state, int row)
+{
+	if (state->row == row)
+		state->next = state->line;
+	else if (!state->more || !state->ended)
+		return false;
+	state->line = state->next;
+	state->row = row;
+	state->ended = false;
 	return true;
 }
 
@@ -313,6 +337,7 @@ finish_line(KafkaRowMap *map, CsvState *state, int fields, CsvField *field)
 		read_field(state, field);
 		fields++;
 	}
+	state->ended = true;
 	if (!map->options->strict)
 		return;
 	if (fields < map->npayload)

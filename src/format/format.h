@@ -68,6 +68,9 @@ typedef struct KafkaColumn
 	FmgrInfo	output;			/* Datum to text */
 	void	   *domain;			/* cache of domain_check() */
 	void	   *headers;		/* cache of headers.c */
+
+	/* the row under decode */
+	bool		bad;			/* could not be converted, and is NULL */
 } KafkaColumn;
 
 typedef struct KafkaRowMap
@@ -86,6 +89,7 @@ typedef struct KafkaRowMap
 	int			nmetadata;
 	struct KafkaRowMap *key;	/* NULL, or whose payload columns come from
 								 * the key; it has no other columns */
+	KafkaOnError on_error;		/* for who decodes by rows.c */
 	bool		needs_payload;	/* the value must be decoded: a payload column
 								 * is needed, or rows are to be counted */
 	bool		needs_headers;	/* a needed headers column */
@@ -98,6 +102,8 @@ typedef struct KafkaRowMap
 	KafkaColumn *column;		/* the column under conversion, for errors */
 	int			row;			/* rows handed out of this message */
 	const char *part;			/* "key" while that is decoded, for errors */
+	bool		broken;			/* the payload could not be read, and is NULL */
+	const char *error;			/* for the row's column of it, or NULL */
 	MemoryContext context;		/* holds what the message's rows need; reset
 								 * by each kafka_rowmap_start */
 } KafkaRowMap;
@@ -112,9 +118,11 @@ typedef struct KafkaRowMap
  *			lives as long as the map
  * start	takes a new message (its value is not NULL); current memory context
  *			is map->context
- * next		fills values[] and nulls[] of the needed payload columns with the
- *			message's next row, in the current memory context; false when the
- *			message has no more rows.  nulls[] comes all true.
+ * next		fills values[] and nulls[] of the needed payload columns that are
+ *			not bad with the message's row of number map->row, in the current
+ *			memory context; false when the message has no more rows.  nulls[]
+ *			comes all true.  After an error the same row may be asked for
+ *			again, with one more bad column, or the next.
  * writable	raises an error where rows cannot become messages; NULL where they
  *			always can
  * encode	appends the payload columns of a row to out, as the message's bytes
@@ -156,6 +164,44 @@ extern void kafka_rowmap_encode(KafkaRowMap *map, const Datum *values,
 extern void kafka_rowmap_fill_delivery(KafkaRowMap *map,
 									   const KafkaMessage *message,
 									   Datum *values, bool *nulls);
+
+extern KafkaColumn *kafka_rowmap_column(const KafkaRowMap *map);
+extern void kafka_rowmap_forget_errors(KafkaRowMap *map);
+
+/* rows.c: rows of several messages, for on_error other than error */
+typedef struct KafkaRows
+{
+	/* for the life of the scan */
+	KafkaRowMap *map;
+	MemoryContext owner;
+
+	/* of the messages under decode */
+	const KafkaMessage **messages;
+	int			nmessages;
+	int			message;		/* the one that is decoded */
+	int64		before;			/* rows before it */
+	bool		found;			/* it had another row */
+
+	/* decoded */
+	MemoryContext context;		/* of all that follows, and the values */
+	Datum	   *values;			/* map->natts for each row */
+	bool	   *nulls;
+	int64		nrows;
+	int64		allocated;		/* rows there is room for */
+	int64		next;			/* row to hand out */
+
+	/* of all messages so far */
+	int64		skipped;
+	int32		first_partition;	/* of the first one skipped */
+	int64		first_offset;
+	const char *first_error;
+} KafkaRows;
+
+extern KafkaRows *kafka_rows_create(KafkaRowMap *map);
+extern void kafka_rows_clear(KafkaRows *rows);
+extern void kafka_rows_decode(KafkaRows *rows, const KafkaMessage **messages,
+							  int n);
+extern bool kafka_rows_next(KafkaRows *rows, Datum *values, bool *nulls);
 
 /* column.c: for the row map and the formats */
 extern void kafka_column_lookup(KafkaColumn *column);

@@ -302,6 +302,8 @@ json_next(KafkaRowMap *map, Datum *values, bool *nulls)
 
 		slice = json->in_element ? &element[json->slot] :
 			&parser->slices[json->slot];
+		if (json->column->bad)
+			continue;
 		if (slice->start == NULL && map->options->strict)
 			missing_error(map, json->column);
 		if (slice->start == NULL || *slice->start == 'n')

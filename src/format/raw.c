@@ -75,6 +75,8 @@ raw_next(KafkaRowMap *map, Datum *values, bool *nulls)
 
 	if (map->row > 0)
 		return false;
+	if (column->bad)
+		return true;
 	values[column->index] = kafka_column_from_bytes(map, column,
 													map->message->value,
 													map->message->value_len);

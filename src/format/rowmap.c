@@ -43,6 +43,8 @@ static KafkaRowMap *key_map(KafkaRowMap *map);
 static void add_key_column(KafkaRowMap *key, KafkaColumn *column);
 static void add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att,
 					   bool needed);
+static bool needs_errors(const KafkaRowMap *map);
+static void need_all(KafkaRowMap *map);
 static bool is_needed(AttrNumber attnum, const Bitmapset *needed);
 static void check_column(const KafkaColumn *column);
 static bool may_have_epoch(KafkaColumnSource source);
@@ -101,6 +103,7 @@ kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
 
 	map->options = options;
 	map->format = find_format(options->format);
+	map->on_error = options->on_error;
 	map->relname = pstrdup(RelationGetRelationName(rel));
 	map->natts = desc->natts;
 	map->columns = palloc0(desc->natts * sizeof(KafkaColumn));
@@ -121,6 +124,8 @@ kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
 			add_column(map, RelationGetRelid(rel), att,
 					   is_needed(att->attnum, needed));
 	}
+	if (map->on_error == KAFKA_ON_ERROR_NULL && needs_errors(map))
+		need_all(map);
 	map->format->check(map);
 	map->state = map->format->begin(map);
 	if (map->key != NULL)
@@ -129,6 +134,33 @@ kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
 		map->key->state = map->key->format->begin(map->key);
 	}
 	return map;
+}
+
+/*
+ * Tells whether the caller wants to know what is wrong with rows.
+ */
+static bool
+needs_errors(const KafkaRowMap *map)
+{
+	for (int i = 0; i < map->nmetadata; i++)
+		if (map->metadata[i]->options->source == KAFKA_COLUMN_ERROR &&
+			map->metadata[i]->needed)
+			return true;
+	return false;
+}
+
+/*
+ * Has all columns decoded.
+ */
+static void
+need_all(KafkaRowMap *map)
+{
+	for (int i = 0; i < map->ncolumns; i++)
+		map->columns[i].needed = true;
+	map->needs_payload |= map->npayload > 0;
+	map->needs_headers = true;
+	if (map->key != NULL)
+		map->key->needs_payload = true;
 }
 
 /*
@@ -370,19 +402,22 @@ static bool
 next_row(KafkaRowMap *map, Datum *values, bool *nulls)
 {
 	memset(nulls, true, map->natts);
-	if (!next_payload(map, values, nulls))
+	if (!map->broken && !next_payload(map, values, nulls))
 		return false;
 	if (map->key != NULL && map->key->needs_payload &&
-		map->message->key != NULL)
+		map->message->key != NULL && !map->key->broken)
 		decode_key(map, values, nulls);
 	for (int i = 0; i < map->nmetadata; i++)
 	{
 		KafkaColumn *column = map->metadata[i];
 
-		if (column->needed)
-			nulls[column->index] =
-				!metadata_value(map, column, &values[column->index]);
+		if (!column->needed || column->bad)
+			continue;
+		map->column = column;
+		nulls[column->index] =
+			!metadata_value(map, column, &values[column->index]);
 	}
+	map->column = NULL;
 	finish_nulls(map, nulls);
 	map->row++;
 	return true;
@@ -432,7 +467,7 @@ next_payload(KafkaRowMap *map, Datum *values, bool *nulls)
 static bool
 next_tombstone(KafkaRowMap *map)
 {
-	if (map->options->strict)
+	if (map->options->strict && map->row == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("message has no value"),
@@ -465,6 +500,11 @@ metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
 				return false;
 			*value = integer_value(column, message->leader_epoch);
 			break;
+		case KAFKA_COLUMN_ERROR:
+			if (map->error == NULL)
+				return false;
+			*value = string_value(map, column, map->error);
+			return true;
 		case KAFKA_COLUMN_ORDINALITY:
 			*value = integer_value(column, map->row + 1);
 			break;
@@ -599,6 +639,30 @@ finish_nulls(KafkaRowMap *map, const bool *nulls)
 }
 
 /*
+ * Returns the column under conversion, or that was when an error was raised;
+ * NULL if there is none.
+ */
+KafkaColumn *
+kafka_rowmap_column(const KafkaRowMap *map)
+{
+	return map->part != NULL ? map->key->column : map->column;
+}
+
+/*
+ * Forgets what could not be converted, for the next row.
+ */
+void
+kafka_rowmap_forget_errors(KafkaRowMap *map)
+{
+	for (int i = 0; i < map->ncolumns; i++)
+		map->columns[i].bad = false;
+	map->broken = false;
+	map->error = NULL;
+	if (map->key != NULL)
+		map->key->broken = false;
+}
+
+/*
  * Adds the message, and the column under conversion, to an error, and cuts
  * what the error repeats of the message.
  */
@@ -607,8 +671,7 @@ message_error_callback(void *arg)
 {
 	const KafkaRowMap *map = arg;
 	const KafkaMessage *message = map->message;
-	const KafkaColumn *column = map->part != NULL ? map->key->column :
-	map->column;
+	const KafkaColumn *column = kafka_rowmap_column(map);
 
 	if (column != NULL)
 		errcontext("topic \"%s\", partition %d, offset %lld, column \"%s\"",

@@ -49,7 +49,7 @@ CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', delimiter ',');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', format 'csv', delimiter ';;');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', format 'text', quote '"');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', format 'csv', rows 'a.b');
-CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', on_error 'skip');
+CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', on_error 'later');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', delivery 'later');
 CREATE FOREIGN TABLE ot (a int OPTIONS (metadata 'colour')) SERVER o OPTIONS (topic 't');
 CREATE FOREIGN TABLE ot (a timestamptz OPTIONS (epoch 'h')) SERVER o OPTIONS (topic 't');
