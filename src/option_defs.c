@@ -20,7 +20,8 @@
  *	  set a privileged option cannot change an object that carries one, its
  *	  bootstrap.servers least of all.
  *
- *	  A property may be written with dots or with underscores.
+ *	  A property may be written with dots or with underscores, unless that is
+ *	  the name of another option.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +35,7 @@
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "option_defs.h"
 #include "options.h"
@@ -63,6 +65,20 @@ static const KafkaOptionDef option_defs[] = {
 	{"source", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "key|header"},
 	{"path", ON_COLUMN, 0, CLASS_OPEN, TYPE_STRING},
 	{"epoch", ON_COLUMN, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "s|ms|us"},
+
+	/* of adjust/kafka_fdw, see doc/from-adjust.md */
+	{"batch_size", ON_TABLE, 0, CLASS_OPEN, TYPE_INT, 0, INT_MAX},
+	{"buffer_delay", ON_TABLE, 0, CLASS_OPEN, TYPE_INT, 0, INT_MAX},
+	{"num_partitions", ON_TABLE, 0, CLASS_OPEN, TYPE_INT, 0, INT_MAX},
+	{"ignore_junk", ON_TABLE, 0, CLASS_OPEN, TYPE_BOOL},
+	{"encoding", ON_TABLE, 0, CLASS_OPEN, TYPE_ENCODING},
+	{"partition", ON_COLUMN, 0, CLASS_OPEN, TYPE_BOOL},
+	{"offset", ON_COLUMN, 0, CLASS_OPEN, TYPE_BOOL},
+	{"junk", ON_COLUMN, 0, CLASS_OPEN, TYPE_BOOL},
+	{"junk_error", ON_COLUMN, 0, CLASS_OPEN, TYPE_BOOL},
+	{"json", ON_COLUMN, 0, CLASS_OPEN, TYPE_STRING},
+	{"force_null", ON_COLUMN, 0, CLASS_OPEN, TYPE_BOOL},
+	{"force_not_null", ON_COLUMN, 0, CLASS_OPEN, TYPE_BOOL},
 
 	/* connection */
 	{"bootstrap.servers", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
@@ -377,6 +393,11 @@ kafka_option_check_value(const KafkaOptionDef *def, const char *value)
 				reject_value(def, value,
 							 "Only letters, digits and the characters @ . / _ - are accepted.");
 			break;
+		case TYPE_ENCODING:
+			if (pg_char_to_encoding(value) < 0)
+				reject_value(def, value,
+							 "The value must be the name of an encoding.");
+			break;
 		case TYPE_ENUM:
 			check_enum(def, value);
 			break;
@@ -581,6 +602,9 @@ kafka_option_find(const char *name)
 	for (int i = 0; i < lengthof(option_aliases); i++)
 		if (same_name(name, option_aliases[i][0]))
 			name = option_aliases[i][1];
+	for (int i = 0; i < lengthof(option_defs); i++)
+		if (strcmp(name, option_defs[i].name) == 0)
+			return &option_defs[i];
 	for (int i = 0; i < lengthof(option_defs); i++)
 		if (same_name(name, option_defs[i].name))
 			return &option_defs[i];

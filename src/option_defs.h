@@ -35,6 +35,7 @@ typedef enum KafkaOptionType
 	TYPE_TIME,					/* min to max, ms or with a unit */
 	TYPE_CHAR,					/* one byte of ASCII */
 	TYPE_KERBEROS,				/* letters, digits and @ . / _ - */
+	TYPE_ENCODING,
 	TYPE_ENUM					/* one of values, separated by | */
 } KafkaOptionType;
 

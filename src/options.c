@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
@@ -31,6 +32,7 @@ static const char *const column_source_names[] = {
 	[KAFKA_COLUMN_LEADER_EPOCH] = "leader_epoch",
 	[KAFKA_COLUMN_ORDINALITY] = "ordinality",
 	[KAFKA_COLUMN_ERROR] = "error",
+	[KAFKA_COLUMN_JUNK] = "junk",
 	[KAFKA_COLUMN_HEADER] = "header",
 	[KAFKA_COLUMN_KEY_FIELD] = "field of the key",
 };
@@ -39,9 +41,12 @@ extern Datum kafka_fdw_handler(PG_FUNCTION_ARGS);
 
 static List *mapping_options(Oid userid, Oid serverid);
 static void take_client(KafkaClientOptions *client, List *options);
-static void take_table(KafkaTableOptions *table, List *options);
+static void take_table(KafkaTableOptions *table, List *options,
+					   bool *ignore_junk);
 static bool take_column(KafkaColumnOptions *column, DefElem *option,
 						const char *name);
+static bool take_adjust(KafkaColumnOptions *column, DefElem *option);
+static bool has_junk_column(Oid relid);
 static bool is_metadata(KafkaColumnSource source);
 static KafkaColumnSource source_by_name(const char *name, bool *found);
 static int	time_value(const char *value);
@@ -145,14 +150,18 @@ kafka_options_table(Oid relid, Oid userid)
 {
 	KafkaTableOptions *table = palloc0(sizeof(KafkaTableOptions));
 	ForeignTable *ft = GetForeignTable(relid);
+	bool		ignore_junk = false;
 
 	table->client = kafka_options_client(ft->serverid, userid);
 	table->format = "json";
 	table->key_format = "raw";
 	table->delivery = kafka_delivery;
 	take_client(table->client, ft->options);
-	take_table(table, GetForeignServer(ft->serverid)->options);
-	take_table(table, ft->options);
+	take_table(table, GetForeignServer(ft->serverid)->options, &ignore_junk);
+	take_table(table, ft->options, &ignore_junk);
+	if (table->on_error == KAFKA_ON_ERROR_ERROR &&
+		(ignore_junk || has_junk_column(relid)))
+		table->on_error = KAFKA_ON_ERROR_NULL;
 	if (table->topic == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
@@ -179,8 +188,13 @@ kafka_options_column(Oid relid, AttrNumber attnum, const char *name)
 	column->source = KAFKA_COLUMN_PAYLOAD;
 	foreach(lc, GetForeignColumnOptions(relid, attnum))
 		given |= take_column(column, lfirst_node(DefElem, lc), name);
-	if (!given && column->path == NULL && name[0] == '_')
+	if (!given && column->path == NULL && column->key == NULL && name[0] == '_')
 		column->source = source_by_name(name + 1, &given);
+	if (column->path != NULL && column->key != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("column \"%s\" cannot have both options \"path\" and \"json\"",
+						name)));
 	if (is_metadata(column->source) &&
 		(column->path != NULL || column->epoch != KAFKA_EPOCH_NONE))
 		ereport(ERROR,
@@ -214,11 +228,39 @@ take_column(KafkaColumnOptions *column, DefElem *option, const char *name)
 			KAFKA_COLUMN_KEY_FIELD : KAFKA_COLUMN_HEADER;
 		found = true;
 	}
+	else
+		found = take_adjust(column, option);
 	if (found && before != KAFKA_COLUMN_PAYLOAD)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("column \"%s\" cannot have two sources", name)));
 	return found;
+}
+
+/*
+ * Takes one option of adjust/kafka_fdw; true if it says where the value comes
+ * from.
+ */
+static bool
+take_adjust(KafkaColumnOptions *column, DefElem *option)
+{
+	const char *name = option->defname;
+
+	if (strcmp(name, "json") == 0)
+		column->key = defGetString(option);
+	else if (strcmp(name, "force_null") == 0)
+		column->force_null = defGetBoolean(option);
+	else if (strcmp(name, "force_not_null") == 0)
+		column->force_not_null = defGetBoolean(option);
+	else if (defGetBoolean(option))
+	{
+		column->source = strcmp(name, "partition") == 0 ?
+			KAFKA_COLUMN_PARTITION : strcmp(name, "offset") == 0 ?
+			KAFKA_COLUMN_OFFSET : strcmp(name, "junk") == 0 ?
+			KAFKA_COLUMN_JUNK : KAFKA_COLUMN_ERROR;
+		return true;
+	}
+	return false;
 }
 
 /*
@@ -266,7 +308,7 @@ take_client(KafkaClientOptions *client, List *options)
  * Takes what is about the table from an option list.
  */
 static void
-take_table(KafkaTableOptions *table, List *options)
+take_table(KafkaTableOptions *table, List *options, bool *ignore_junk)
 {
 	ListCell   *lc;
 
@@ -291,6 +333,10 @@ take_table(KafkaTableOptions *table, List *options)
 			table->on_error = strcmp(value, "skip") == 0 ? KAFKA_ON_ERROR_SKIP :
 				strcmp(value, "null") == 0 ? KAFKA_ON_ERROR_NULL :
 				KAFKA_ON_ERROR_ERROR;
+		else if (strcmp(name, "ignore_junk") == 0)
+			*ignore_junk = defGetBoolean(option);
+		else if (strcmp(name, "encoding") == 0)
+			table->encoding = value;
 		else if (strcmp(name, "strict") == 0)
 			table->strict = defGetBoolean(option);
 		else if (strcmp(name, "delimiter") == 0)
@@ -302,6 +348,38 @@ take_table(KafkaTableOptions *table, List *options)
 		else if (strcmp(name, "null") == 0)
 			table->null = value;
 	}
+}
+
+/*
+ * Tells whether a column is for bad messages or their errors by an option of
+ * adjust/kafka_fdw.
+ */
+static bool
+has_junk_column(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	int			natts;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	natts = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+
+	for (int attnum = 1; attnum <= natts; attnum++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, GetForeignColumnOptions(relid, attnum))
+		{
+			DefElem    *option = lfirst_node(DefElem, lc);
+
+			if ((strcmp(option->defname, "junk") == 0 ||
+				 strcmp(option->defname, "junk_error") == 0) &&
+				defGetBoolean(option))
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -351,7 +429,8 @@ static KafkaColumnSource
 source_by_name(const char *name, bool *found)
 {
 	for (int i = 0; i < lengthof(column_source_names); i++)
-		if (is_metadata(i) && strcmp(name, column_source_names[i]) == 0)
+		if (is_metadata(i) && i != KAFKA_COLUMN_JUNK &&
+			strcmp(name, column_source_names[i]) == 0)
 		{
 			*found = true;
 			return i;

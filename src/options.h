@@ -72,6 +72,7 @@ typedef struct KafkaTableOptions
 	const char *quote;			/* csv */
 	const char *escape;			/* csv */
 	const char *null;			/* csv, text */
+	const char *encoding;		/* of the value; NULL is UTF-8 */
 } KafkaTableOptions;
 
 /* Where a column's value comes from. */
@@ -89,6 +90,7 @@ typedef enum KafkaColumnSource
 	KAFKA_COLUMN_LEADER_EPOCH,
 	KAFKA_COLUMN_ORDINALITY,	/* of the row in its message, from 1 */
 	KAFKA_COLUMN_ERROR,			/* that made a part of the row NULL */
+	KAFKA_COLUMN_JUNK,			/* the value, where there is an error */
 	KAFKA_COLUMN_HEADER,		/* the last header of a name */
 	KAFKA_COLUMN_KEY_FIELD		/* decoded from the message's key */
 } KafkaColumnSource;
@@ -107,7 +109,10 @@ typedef struct KafkaColumnOptions
 	const char *path;			/* as given, or NULL: the column's name is one
 								 * key, whatever characters it has; the name
 								 * of a header */
+	const char *key;			/* a key whatever characters it has, or NULL */
 	KafkaEpoch	epoch;
+	bool		force_null;		/* csv, as in COPY */
+	bool		force_not_null; /* csv, as in COPY */
 } KafkaColumnOptions;
 
 /* configuration parameters, defined in kafka_fdw.c */

@@ -274,7 +274,7 @@ kafka_column_from_bytes(KafkaRowMap *map, KafkaColumn *column,
 	}
 	else
 	{
-		str = kafka_text_from_utf8(bytes, len, &str_len);
+		str = kafka_text_decode(bytes, len, column->encoding, &str_len);
 		value = kafka_column_from_text(map, column, str, str_len);
 	}
 	map->column = NULL;
@@ -327,19 +327,19 @@ kafka_column_to_bytes(KafkaColumn *column, Datum value, size_t *len)
 	}
 	initStringInfo(&text);
 	appendStringInfoString(&text, kafka_column_to_text(column, value));
-	kafka_text_to_utf8(&text);
+	kafka_text_encode(&text, column->encoding);
 	*len = text.len;
 	return text.data;
 }
 
 /*
- * Verifies UTF-8 and converts it to the server's encoding.
+ * Verifies text of an encoding and converts it to the server's.
  *
  * Returns the bytes themselves where nothing is to be converted, and is
  * palloc'd otherwise.  The result has no NUL byte and no NUL terminator.
  */
 const char *
-kafka_text_from_utf8(const char *bytes, size_t len, int *text_len)
+kafka_text_decode(const char *bytes, size_t len, int encoding, int *text_len)
 {
 	const char *text;
 
@@ -347,9 +347,34 @@ kafka_text_from_utf8(const char *bytes, size_t len, int *text_len)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("message is too large")));
-	text = pg_any_to_server(bytes, (int) len, PG_UTF8);
+	text = pg_any_to_server(bytes, (int) len, encoding);
 	*text_len = text == bytes ? (int) len : strlen(text);
 	return text;
+}
+
+/*
+ * Converts text of the server's encoding to another one in place.
+ */
+void
+kafka_text_encode(StringInfo text, int encoding)
+{
+	char	   *converted;
+
+	converted = pg_server_to_any(text->data, text->len, encoding);
+	if (converted == text->data)
+		return;
+	resetStringInfo(text);
+	appendStringInfoString(text, converted);
+	pfree(converted);
+}
+
+/*
+ * Verifies UTF-8 and converts it to the server's encoding.
+ */
+const char *
+kafka_text_from_utf8(const char *bytes, size_t len, int *text_len)
+{
+	return kafka_text_decode(bytes, len, PG_UTF8, text_len);
 }
 
 /*
@@ -358,12 +383,5 @@ kafka_text_from_utf8(const char *bytes, size_t len, int *text_len)
 void
 kafka_text_to_utf8(StringInfo text)
 {
-	char	   *converted;
-
-	converted = pg_server_to_any(text->data, text->len, PG_UTF8);
-	if (converted == text->data)
-		return;
-	resetStringInfo(text);
-	appendStringInfoString(text, converted);
-	pfree(converted);
+	kafka_text_encode(text, PG_UTF8);
 }

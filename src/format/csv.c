@@ -72,6 +72,8 @@ static void csv_start(KafkaRowMap *map, const KafkaMessage *message);
 static bool csv_next(KafkaRowMap *map, Datum *values, bool *nulls);
 static bool begin_line(CsvState *state, int row);
 static bool is_single_line(const CsvState *state);
+static void force_null(const CsvState *state, const KafkaColumn *column,
+					   CsvField *field);
 static void convert_field(KafkaRowMap *map, KafkaColumn *column,
 						  const CsvField *field, Datum *values, bool *nulls);
 static void finish_line(KafkaRowMap *map, CsvState *state, int fields,
@@ -244,8 +246,8 @@ csv_start(KafkaRowMap *map, const KafkaMessage *message)
 	CsvState   *state = map->state;
 	int			len;
 
-	state->next = kafka_text_from_utf8(message->value, message->value_len,
-									   &len);
+	state->next = kafka_text_decode(message->value, message->value_len,
+									map->encoding, &len);
 	state->end = state->next + len;
 	state->more = true;
 	state->row = -1;
@@ -275,6 +277,8 @@ csv_next(KafkaRowMap *map, Datum *values, bool *nulls)
 
 		map->column = column;
 		read_field(state, &field);
+		if (column->options->force_null || column->options->force_not_null)
+			force_null(state, column, &field);
 		if (column->needed && !field.is_null && !column->bad)
 			convert_field(map, column, &field, values, nulls);
 	}
@@ -311,6 +315,20 @@ is_single_line(const CsvState *state)
 
 	newline = memchr(state->next, '\n', state->end - state->next);
 	return newline == NULL || newline == state->end - 1;
+}
+
+/*
+ * Makes a field NULL that is so only without quotes, or one that is NULL not
+ * so, as the column's options say.
+ */
+static void
+force_null(const CsvState *state, const KafkaColumn *column, CsvField *field)
+{
+	if (field->is_null)
+		field->is_null = !column->options->force_not_null;
+	else if (column->options->force_null && field->len == state->null_len &&
+			 memcmp(field->str, state->null, state->null_len) == 0)
+		field->is_null = true;
 }
 
 /*
@@ -569,7 +587,7 @@ csv_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 		else
 			encode_text(state, str, out);
 	}
-	kafka_text_to_utf8(out);
+	kafka_text_encode(out, map->encoding);
 }
 
 /*

@@ -17,7 +17,8 @@
  *	  Errors raised while a message is decoded carry topic, partition, offset
  *	  and, where it is known, the column in their context.
  *
- *	  Bytes of a message are UTF-8; "text" below is in the server's encoding.
+ *	  Bytes of a message are UTF-8, those of the value whatever the option
+ *	  encoding says; "text" below is in the server's encoding.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,6 +58,7 @@ typedef struct KafkaColumn
 	Oid			type;
 	int32		typmod;
 	Oid			base;			/* type, or what it is a domain over */
+	int			encoding;		/* of the bytes it comes from */
 	bool		not_null;		/* declared NOT NULL: a NULL is an error */
 	bool		needed;			/* decode: the caller wants the value */
 	KafkaColumnOptions *options;
@@ -78,6 +80,7 @@ typedef struct KafkaRowMap
 	/* for the life of the map */
 	const KafkaTableOptions *options;
 	const struct KafkaFormat *format;
+	int			encoding;		/* of the payload */
 	const char *relname;		/* of the foreign table, for messages */
 	void	   *state;			/* the format's own, from begin() */
 	int			natts;			/* length of values[] and nulls[] */
@@ -215,6 +218,9 @@ extern Datum kafka_column_check_domain(KafkaRowMap *map, KafkaColumn *column,
 extern char *kafka_column_to_text(KafkaColumn *column, Datum value);
 extern const char *kafka_column_to_bytes(KafkaColumn *column, Datum value,
 										 size_t *len);
+extern const char *kafka_text_decode(const char *bytes, size_t len,
+									 int encoding, int *text_len);
+extern void kafka_text_encode(StringInfo text, int encoding);
 extern const char *kafka_text_from_utf8(const char *bytes, size_t len,
 										int *text_len);
 extern void kafka_text_to_utf8(StringInfo text);

@@ -256,7 +256,8 @@ json_start(KafkaRowMap *map, const KafkaMessage *message)
 	const char *input;
 	int			len;
 
-	input = kafka_text_from_utf8(message->value, message->value_len, &len);
+	input = kafka_text_decode(message->value, message->value_len,
+							  map->encoding, &len);
 	kafka_json_parse(&state->parser, input, len);
 	if (map->options->rows != NULL)
 		check_rows(map, &state->parser);
@@ -326,6 +327,7 @@ missing_error(KafkaRowMap *map, KafkaColumn *column)
 			 errmsg("missing data for column \"%s\"", column->name),
 			 errdetail("The message has no field \"%s\".",
 					   column->options->path ? column->options->path :
+					   column->options->key ? column->options->key :
 					   column->name)));
 }
 

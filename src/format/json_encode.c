@@ -196,7 +196,7 @@ kafka_json_encode(KafkaJsonEncoder *encoder, KafkaRowMap *map,
 				  const Datum *values, const bool *nulls, StringInfo out)
 {
 	write_node(encoder, encoder->tree, map, values, nulls, out);
-	kafka_text_to_utf8(out);
+	kafka_text_encode(out, map->encoding);
 }
 
 /*

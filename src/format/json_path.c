@@ -141,7 +141,7 @@ path_error(const char *str, const char *p, const char *reason)
 }
 
 /*
- * Returns the path of a column: its option, or its name as a single key.
+ * Returns the path of a column: its option, or a single key.
  */
 void
 kafka_json_path_of_column(const KafkaColumn *column, KafkaJsonPath *path)
@@ -154,8 +154,9 @@ kafka_json_path_of_column(const KafkaColumn *column, KafkaJsonPath *path)
 	path->absolute = false;
 	path->nsteps = 1;
 	path->steps = palloc0(sizeof(KafkaJsonStep));
-	path->steps->key = pstrdup(column->name);
-	path->steps->key_len = strlen(column->name);
+	path->steps->key = pstrdup(column->options->key != NULL ?
+							   column->options->key : column->name);
+	path->steps->key_len = strlen(path->steps->key);
 }
 
 /*

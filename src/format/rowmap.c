@@ -47,6 +47,8 @@ static bool needs_errors(const KafkaRowMap *map);
 static void need_all(KafkaRowMap *map);
 static bool is_needed(AttrNumber attnum, const Bitmapset *needed);
 static void check_column(const KafkaColumn *column);
+static bool is_value(KafkaColumnSource source);
+static void check_force(const KafkaRowMap *map, const KafkaColumn *column);
 static bool may_have_epoch(KafkaColumnSource source);
 static bool is_type_allowed(const KafkaColumn *column);
 static bool is_text_type(Oid type);
@@ -103,6 +105,8 @@ kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
 
 	map->options = options;
 	map->format = find_format(options->format);
+	map->encoding = options->encoding != NULL ?
+		pg_char_to_encoding(options->encoding) : PG_UTF8;
 	map->on_error = options->on_error;
 	map->relname = pstrdup(RelationGetRelationName(rel));
 	map->natts = desc->natts;
@@ -143,9 +147,13 @@ static bool
 needs_errors(const KafkaRowMap *map)
 {
 	for (int i = 0; i < map->nmetadata; i++)
-		if (map->metadata[i]->options->source == KAFKA_COLUMN_ERROR &&
-			map->metadata[i]->needed)
+	{
+		KafkaColumnSource source = map->metadata[i]->options->source;
+
+		if (map->metadata[i]->needed &&
+			(source == KAFKA_COLUMN_ERROR || source == KAFKA_COLUMN_JUNK))
 			return true;
+	}
 	return false;
 }
 
@@ -180,6 +188,7 @@ key_map(KafkaRowMap *map)
 	key = map->key = palloc0(sizeof(KafkaRowMap));
 	key->options = options;
 	key->format = find_format(options->format);
+	key->encoding = PG_UTF8;
 	key->relname = map->relname;
 	key->natts = map->natts;
 	key->payload = palloc_array(KafkaColumn *, map->natts);
@@ -218,8 +227,11 @@ add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att, bool needed)
 	column->not_null = att->attnotnull;
 	column->needed = needed;
 	column->options = kafka_options_column(relid, att->attnum, column->name);
+	column->encoding = is_value(column->options->source) ? map->encoding :
+		PG_UTF8;
 	kafka_column_lookup(column);
 	check_column(column);
+	check_force(map, column);
 	map->prints_names |= prints_names(column->base);
 
 	switch (column->options->source)
@@ -290,6 +302,35 @@ check_column(const KafkaColumn *column)
 }
 
 /*
+ * Tells whether a source is the message's value or a part of it.
+ */
+static bool
+is_value(KafkaColumnSource source)
+{
+	return source == KAFKA_COLUMN_PAYLOAD || source == KAFKA_COLUMN_VALUE ||
+		source == KAFKA_COLUMN_JUNK;
+}
+
+/*
+ * Raises an error where the column's options are for csv, and it is not.
+ */
+static void
+check_force(const KafkaRowMap *map, const KafkaColumn *column)
+{
+	const KafkaColumnOptions *options = column->options;
+
+	if ((options->force_null || options->force_not_null) &&
+		(options->source != KAFKA_COLUMN_PAYLOAD ||
+		 map->format != &kafka_format_csv))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("column \"%s\" cannot have the option \"%s\"",
+						column->name, options->force_null ? "force_null" :
+						"force_not_null"),
+				 errdetail("The option is for fields of format \"csv\".")));
+}
+
+/*
  * Tells whether values of a source are decoded from text.
  */
 static bool
@@ -324,6 +365,7 @@ is_type_allowed(const KafkaColumn *column)
 			return base == TIMESTAMPTZOID;
 		case KAFKA_COLUMN_KEY:
 		case KAFKA_COLUMN_VALUE:
+		case KAFKA_COLUMN_JUNK:
 			return is_text_type(base) || base == BYTEAOID ||
 				base == JSONOID || base == JSONBOID;
 		default:
@@ -524,6 +566,10 @@ metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
 			*value = kafka_column_from_bytes(map, column, message->key,
 											 message->key_len);
 			return true;
+		case KAFKA_COLUMN_JUNK:
+			if (map->error == NULL)
+				return false;
+			/* FALLTHROUGH */
 		case KAFKA_COLUMN_VALUE:
 			if (message->value == NULL)
 				return false;
