@@ -655,7 +655,7 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 		type == RD_KAFKA_TIMESTAMP_CREATE_TIME ? KAFKA_TIMESTAMP_CREATE_TIME :
 		type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ?
 		KAFKA_TIMESTAMP_LOG_APPEND_TIME : KAFKA_TIMESTAMP_NONE;
-	message->leader_epoch = -1;
+	message->leader_epoch = kafka_message_leader_epoch(raw);
 	message->key = raw->key;
 	message->key_len = raw->key_len;
 	message->value = raw->payload;

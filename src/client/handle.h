@@ -24,6 +24,19 @@
 
 typedef struct KafkaCall KafkaCall;
 
+/*
+ * Returns the epoch of a message's leader, -1 where the client cannot know it.
+ */
+static inline int32
+kafka_message_leader_epoch(const rd_kafka_message_t *raw)
+{
+#if RD_KAFKA_VERSION >= 0x020100ff
+	return rd_kafka_message_leader_epoch(raw);
+#else
+	return -1;
+#endif
+}
+
 typedef struct KafkaHandle
 {
 	/* for the life of the instance; shared with a thread that runs a call */

@@ -410,10 +410,11 @@ wait_until_applied(const KafkaSubscription *subscription,
 	bool		unknown;
 	bool		done;
 
-	while (!(done = has_applied(subscription, ends, nends, &unknown)))
+	for (;;)
 	{
 		check_still_enabled(subscription);
-		if (GetCurrentTimestamp() >= deadline)
+		done = has_applied(subscription, ends, nends, &unknown);
+		if (done || GetCurrentTimestamp() >= deadline)
 			break;
 		kafka_wait_for_worker(subscription->id, unknown, WAIT_SLICE);
 	}

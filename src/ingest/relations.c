@@ -251,6 +251,11 @@ carries_data(Relation source, AttrNumber attnum)
 		case KAFKA_COLUMN_PARTITION:
 		case KAFKA_COLUMN_OFFSET:
 		case KAFKA_COLUMN_TIMESTAMP:
+		case KAFKA_COLUMN_TIMESTAMP_TYPE:
+		case KAFKA_COLUMN_LEADER_EPOCH:
+		case KAFKA_COLUMN_ORDINALITY:
+		case KAFKA_COLUMN_ERROR:
+		case KAFKA_COLUMN_JUNK:
 			return false;
 		default:
 			return true;

@@ -58,6 +58,12 @@ foreach (1 .. 5)
 }
 ok($unchanged, 'nothing is written after disable_subscription()');
 
+# what has all there is, but gets no more, is not waited for either
+sql(q(SELECT kafka.disable_subscription('n')));
+my (undef, undef, $waited) = $node->psql('postgres', q(SELECT kafka.wait_for_subscription('n')));
+like($waited, qr{subscription "n" is disabled}, 'a disabled subscription is not waited for');
+sql(q(SELECT kafka.enable_subscription('n')));
+
 # disabled and enabled in one go, the worker must not be lost between
 sql(q(SELECT kafka.disable_subscription('n'))), sql(q(SELECT kafka.enable_subscription('n')))
   foreach 1 .. 10;
