@@ -43,7 +43,8 @@ typedef struct MessageRows
 	int64		rows;			/* returned */
 
 	KafkaRowMap *map;
-	Datum	   *values;			/* of the source's columns */
+	bool		direct;			/* source's columns are the target's */
+	Datum	   *values;			/* of the source's columns, otherwise */
 	bool	   *nulls;
 	KafkaColumnMap **columns;
 	int			ncolumns;
@@ -55,7 +56,8 @@ static void begin_rows(MessageRows *rows, const KafkaTableOptions *options,
 static uint64 copy_as_table_owner(Relation target, const List *attnums,
 								  MessageRows *rows);
 static bool next_row(void *arg, Datum *values, bool *nulls);
-static bool decode_row(MessageRows *rows);
+static bool is_direct(const MessageRows *rows, Relation target);
+static bool decode_row(MessageRows *rows, Datum *values, bool *nulls);
 
 /*
  * kafka_apply_messages
@@ -90,6 +92,7 @@ kafka_apply_messages(const KafkaSubscription *subscription,
 		attnums = lappend_int(attnums,
 							  ((KafkaColumnMap *) lfirst(lc))->target);
 	begin_rows(&state, options, source, columns);
+	state.direct = is_direct(&state, target);
 
 	*rows += copy_as_table_owner(target, attnums, &state);
 	FreeExprContext(state.econtext, true);
@@ -117,6 +120,22 @@ begin_rows(MessageRows *rows, const KafkaTableOptions *options,
 	rows->values = palloc0(sizeof(Datum) * rows->map->natts);
 	rows->nulls = palloc0(sizeof(bool) * rows->map->natts);
 	rows->econtext = CreateStandaloneExprContext();
+}
+
+/*
+ * Says whether every column has the same place and type in source and target,
+ * so that a row can be decoded where it is wanted.
+ */
+static bool
+is_direct(const MessageRows *rows, Relation target)
+{
+	if (rows->map->natts > RelationGetDescr(target)->natts)
+		return false;
+	for (int i = 0; i < rows->ncolumns; i++)
+		if (rows->columns[i]->coercion != NULL ||
+			rows->columns[i]->source != rows->columns[i]->target)
+			return false;
+	return true;
 }
 
 static uint64
@@ -148,9 +167,12 @@ next_row(void *arg, Datum *values, bool *nulls)
 {
 	MessageRows *rows = arg;
 
-	if (!decode_row(rows))
+	if (!decode_row(rows, rows->direct ? values : rows->values,
+					rows->direct ? nulls : rows->nulls))
 		return false;
 	rows->rows++;
+	if (rows->direct)
+		return true;
 	for (int i = 0; i < rows->ncolumns; i++)
 	{
 		KafkaColumnMap *column = rows->columns[i];
@@ -173,7 +195,7 @@ next_row(void *arg, Datum *values, bool *nulls)
  * Fills the source's columns of the next row, in the current memory context.
  */
 static bool
-decode_row(MessageRows *rows)
+decode_row(MessageRows *rows, Datum *values, bool *nulls)
 {
 	bool		found = false;
 
@@ -181,7 +203,7 @@ decode_row(MessageRows *rows)
 	for (;;)
 	{
 		if (rows->open)
-			found = kafka_rowmap_next(rows->map, rows->values, rows->nulls);
+			found = kafka_rowmap_next(rows->map, values, nulls);
 		rows->open = found;
 		if (found || rows->next == rows->last ||
 			rows->rows >= rows->subscription->batch_rows)
