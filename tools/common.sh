@@ -26,7 +26,8 @@ find_pg_config() {
 	fi
 	for candidate in $candidates; do
 		candidate=$(command -v "$candidate") || continue
-		[ -f "$("$candidate" --pgxs)" ] || continue
+		[ -f "$("$candidate" --pgxs)" ] || continue # which Debian's clients bring too
+		[ -f "$("$candidate" --includedir-server)/postgres.h" ] || continue
 		[ -x "$("$candidate" --bindir)/postgres" ] || continue
 		major=$(pg_major "$candidate")
 		[ "$major" = "${want:-$major}" ] && [ "$major" -ge 15 ] || continue
