@@ -150,7 +150,7 @@ extern const KafkaFormat kafka_format_text;
 extern const KafkaFormat kafka_format_raw;
 
 /*
- * rowmap.c
+ * rowmap.c, rowmap_decode.c, rowmap_encode.c
  *
  * needed holds attribute numbers less FirstLowInvalidHeapAttributeNumber; 0
  * there means all columns, and so does a NULL set.  Who needs no column at
