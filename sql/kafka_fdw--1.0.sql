@@ -139,11 +139,21 @@ CREATE TABLE kafka.subscription (
 	id				pg_catalog.int4 NOT NULL GENERATED ALWAYS AS IDENTITY UNIQUE,
 	owner			pg_catalog.regrole NOT NULL,
 	source			pg_catalog.regclass NOT NULL,
-	target			pg_catalog.regclass NOT NULL,
+	target			pg_catalog.regclass,
 	topic			pg_catalog.text NOT NULL,
-	enabled			pg_catalog.bool NOT NULL,
+	command			pg_catalog.text,
+	mode			pg_catalog.text NOT NULL,
+	key_columns		pg_catalog.text[],
+	workers			pg_catalog.int4 NOT NULL,
+	partitions		pg_catalog.int4[],
 	batch_rows		pg_catalog.int4 NOT NULL,
-	batch_interval	pg_catalog.interval NOT NULL
+	batch_interval	pg_catalog.interval NOT NULL,
+	on_error		pg_catalog.text NOT NULL,
+	dead_letter_topic	pg_catalog.text,
+	error_limit		pg_catalog.int4,
+	group_id		pg_catalog.text,
+	enabled			pg_catalog.bool NOT NULL,
+	identity		pg_catalog.text NOT NULL
 );
 COMMENT ON TABLE kafka.subscription IS
 'subscriptions, which keep a table up to date from a Kafka topic; changed by functions such as kafka.create_subscription() only';
@@ -156,25 +166,46 @@ COMMENT ON COLUMN kafka.subscription.owner IS
 COMMENT ON COLUMN kafka.subscription.source IS
 'foreign table that says how messages become rows';
 COMMENT ON COLUMN kafka.subscription.target IS
-'table that the rows are inserted into';
+'table that the rows go to; NULL where a command without target says what becomes of them';
 COMMENT ON COLUMN kafka.subscription.topic IS
-'the source''s topic, which the positions belong to';
-COMMENT ON COLUMN kafka.subscription.enabled IS
-'a worker reads the topic; false also after an error that has to be mended';
+'the source''s option topic, which the positions belong to';
+COMMENT ON COLUMN kafka.subscription.command IS
+'SQL that is run for each batch in place of the insert; NULL for none';
+COMMENT ON COLUMN kafka.subscription.mode IS
+'insert, or upsert: the last message of a key wins, and one without a value deletes';
+COMMENT ON COLUMN kafka.subscription.key_columns IS
+'the target''s columns that identify a row in mode upsert';
+COMMENT ON COLUMN kafka.subscription.workers IS
+'number of processes that share the partitions';
+COMMENT ON COLUMN kafka.subscription.partitions IS
+'partitions that are read; NULL for all, also those added later';
 COMMENT ON COLUMN kafka.subscription.batch_rows IS
 'messages, or rows if a message has several, after which a transaction is committed';
 COMMENT ON COLUMN kafka.subscription.batch_interval IS
 'time after which a message is committed, even if there are fewer';
+COMMENT ON COLUMN kafka.subscription.on_error IS
+'what becomes of a message that cannot be stored: stop, skip or dead_letter';
+COMMENT ON COLUMN kafka.subscription.dead_letter_topic IS
+'topic that such messages go to; NULL for the table kafka.dead_letter';
+COMMENT ON COLUMN kafka.subscription.error_limit IS
+'number of such messages at which the subscription stops all the same; NULL for none';
+COMMENT ON COLUMN kafka.subscription.group_id IS
+'consumer group that shows the positions to Kafka''s tools; NULL for none';
+COMMENT ON COLUMN kafka.subscription.enabled IS
+'workers read the topic; false also after an error that has to be mended';
+COMMENT ON COLUMN kafka.subscription.identity IS
+'cluster and database that the subscription was last enabled in; a copy of them does not run it';
 
 CREATE TABLE kafka.subscription_position (
 	subscription	pg_catalog.text NOT NULL
 					REFERENCES kafka.subscription ON UPDATE CASCADE ON DELETE CASCADE,
+	topic			pg_catalog.text NOT NULL,
 	partition		pg_catalog.int4 NOT NULL,
 	next_offset		pg_catalog.int8 NOT NULL,
-	PRIMARY KEY (subscription, partition)
+	PRIMARY KEY (subscription, topic, partition)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE kafka.subscription_position IS
-'how far the partitions of a subscription''s topic have been read; changes in the transaction that inserts the rows';
+'how far the partitions of a subscription''s topics have been read; changes in the transaction that stores the rows';
 COMMENT ON COLUMN kafka.subscription_position.next_offset IS
 'offset that is read next: rows of all offsets below are in the target';
 
@@ -196,15 +227,24 @@ SELECT pg_catalog.pg_extension_config_dump('kafka.subscription_position', '');
 CREATE FUNCTION kafka.create_subscription(
 	subscription pg_catalog.text,
 	source pg_catalog.regclass,
-	target pg_catalog.regclass,
+	target pg_catalog.regclass DEFAULT NULL,
 	start pg_catalog.text DEFAULT 'earliest',
+	command pg_catalog.text DEFAULT NULL,
+	mode pg_catalog.text DEFAULT 'insert',
+	key_columns pg_catalog.text[] DEFAULT NULL,
+	workers pg_catalog.int4 DEFAULT 1,
+	partitions pg_catalog.int4[] DEFAULT NULL,
 	batch_rows pg_catalog.int4 DEFAULT 10000,
 	batch_interval pg_catalog.interval DEFAULT '1 s',
+	on_error pg_catalog.text DEFAULT 'stop',
+	dead_letter_topic pg_catalog.text DEFAULT NULL,
+	error_limit pg_catalog.int4 DEFAULT NULL,
+	group_id pg_catalog.text DEFAULT NULL,
 	enabled pg_catalog.bool DEFAULT true)
 RETURNS pg_catalog.void
 LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_create_subscription';
-COMMENT ON FUNCTION kafka.create_subscription(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.int4, pg_catalog.interval, pg_catalog.bool) IS
+COMMENT ON FUNCTION kafka.create_subscription(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.int4[], pg_catalog.int4, pg_catalog.interval, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool) IS
 'have a worker insert the rows of a foreign table into a table, each exactly once, as messages arrive; columns are matched by name; start is earliest or latest; rows are committed after batch_rows (1 to 1000000) messages or batch_interval (up to 1 hour); needs SELECT on source, USAGE on its server and INSERT on target; an error if Kafka cannot be reached';
 
 CREATE FUNCTION kafka.drop_subscription(

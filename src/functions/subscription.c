@@ -19,6 +19,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
 #include "client/consumer.h"
 #include "compat.h"
 #include "fmgr.h"
@@ -28,6 +29,7 @@
 #include "ingest/shmem.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -35,6 +37,7 @@
 
 #define MAX_BATCH_ROWS 1000000
 #define MAX_BATCH_INTERVAL 3600000	/* ms */
+#define MAX_PARTITION 99999		/* more than a broker can have */
 #define WAIT_SLICE 200			/* ms */
 #define MIN_TIMEOUT 1000		/* ms for Kafka to answer */
 
@@ -44,7 +47,15 @@ PG_FUNCTION_INFO_V1(kafka_enable_subscription);
 PG_FUNCTION_INFO_V1(kafka_disable_subscription);
 PG_FUNCTION_INFO_V1(kafka_wait_for_subscription);
 
+static void get_definition(FunctionCallInfo fcinfo,
+						   KafkaSubscription *subscription);
+static char *get_text(FunctionCallInfo fcinfo, int n);
+static void reject_choice(const char *argument, const char *value,
+						  const char *choices);
+static List *names_of_array(ArrayType *array);
+static Bitmapset *partitions_of_array(ArrayType *array);
 static void check_definition(const KafkaSubscription *subscription);
+static void check_supported(const KafkaSubscription *subscription);
 static void check_relations(const KafkaSubscription *subscription);
 static void check_login(Oid userid);
 static void store_positions(const KafkaSubscription *subscription,
@@ -67,47 +78,156 @@ static int64 interval_ms(const Interval *interval);
 
 /*
  * kafka.create_subscription(subscription text, source regclass,
- *							 target regclass, start text, batch_rows int,
- *							 batch_interval interval, enabled boolean)
+ *							 target regclass, start text, command text,
+ *							 mode text, key_columns text[], workers int,
+ *							 partitions int[], batch_rows int,
+ *							 batch_interval interval, on_error text,
+ *							 dead_letter_topic text, error_limit int,
+ *							 group_id text, enabled boolean)
  *		Creates a subscription with a stored position for each partition.
  */
 Datum
 kafka_create_subscription(PG_FUNCTION_ARGS)
 {
 	KafkaSubscription subscription = {0};
-	int64		batch_interval;
-	char	   *start;
-
-	for (int i = 0; i < PG_NARGS(); i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("arguments of kafka.create_subscription() must not be null")));
-	subscription.name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	subscription.owner = GetUserId();
-	subscription.source = PG_GETARG_OID(1);
-	subscription.target = PG_GETARG_OID(2);
-	start = text_to_cstring(PG_GETARG_TEXT_PP(3));
-	subscription.batch_rows = PG_GETARG_INT32(4);
-	batch_interval = interval_ms(PG_GETARG_INTERVAL_P(5));
-	if (batch_interval < 0 || batch_interval > MAX_BATCH_INTERVAL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("batch_interval must be between 0 and 1 hour")));
-	subscription.batch_interval = (int) batch_interval;
-	subscription.enabled = PG_GETARG_BOOL(6);
 
 	PreventCommandDuringRecovery("kafka.create_subscription()");
+	get_definition(fcinfo, &subscription);
 	check_definition(&subscription);
+	check_supported(&subscription);
 	check_relations(&subscription);
 	subscription.topic = pstrdup(kafka_options_table(subscription.source,
 													 subscription.owner)->topic);
 	kafka_catalog_insert(&subscription);
-	store_positions(&subscription, start);
+	store_positions(&subscription, text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	kafka_request_scan(subscription.id);
 	if (subscription.enabled)
 		warn_without_launcher(subscription.name);
 	PG_RETURN_VOID();
+}
+
+/*
+ * Reads the arguments of kafka.create_subscription().
+ */
+static void
+get_definition(FunctionCallInfo fcinfo, KafkaSubscription *subscription)
+{
+	static const int required[] = {0, 1, 3, 5, 7, 9, 10, 11, 15};
+	int64		batch_interval;
+
+	for (int i = 0; i < lengthof(required); i++)
+		if (PG_ARGISNULL(required[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %d of kafka.create_subscription() must not be null",
+							required[i] + 1)));
+	subscription->name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	subscription->owner = GetUserId();
+	subscription->source = PG_GETARG_OID(1);
+	subscription->target = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2);
+	subscription->command = get_text(fcinfo, 4);
+	if (!kafka_mode_by_name(get_text(fcinfo, 5), &subscription->mode))
+		reject_choice("mode", get_text(fcinfo, 5), "\"insert\" or \"upsert\"");
+	if (!PG_ARGISNULL(6))
+		subscription->key_columns = names_of_array(PG_GETARG_ARRAYTYPE_P(6));
+	subscription->workers = PG_GETARG_INT32(7);
+	if (!PG_ARGISNULL(8))
+		subscription->partitions = partitions_of_array(PG_GETARG_ARRAYTYPE_P(8));
+	subscription->batch_rows = PG_GETARG_INT32(9);
+	batch_interval = interval_ms(PG_GETARG_INTERVAL_P(10));
+	if (batch_interval < 0 || batch_interval > MAX_BATCH_INTERVAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("batch_interval must be between 0 and 1 hour")));
+	subscription->batch_interval = (int) batch_interval;
+	if (!kafka_bad_message_by_name(get_text(fcinfo, 11), &subscription->on_error))
+		reject_choice("on_error", get_text(fcinfo, 11),
+					  "\"stop\", \"skip\" or \"dead_letter\"");
+	subscription->dead_letter_topic = get_text(fcinfo, 12);
+	if (!PG_ARGISNULL(13))
+	{
+		subscription->error_limit = PG_GETARG_INT32(13);
+		if (subscription->error_limit < 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("error_limit must be at least 1, or null for no limit")));
+	}
+	subscription->group_id = get_text(fcinfo, 14);
+	subscription->enabled = PG_GETARG_BOOL(15);
+}
+
+/*
+ * Returns a text argument, or NULL.
+ */
+static char *
+get_text(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static void
+reject_choice(const char *argument, const char *value, const char *choices)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s of a subscription: \"%s\"", argument, value),
+			 errhint("Use %s.", choices)));
+}
+
+/*
+ * Returns the elements of a text[], none of which may be NULL, as strings.
+ */
+static List *
+names_of_array(ArrayType *array)
+{
+	List	   *names = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("key_columns must not contain nulls")));
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	}
+	return names;
+}
+
+/*
+ * Returns the elements of an int[] as a set of partitions, which must not be
+ * empty.
+ */
+static Bitmapset *
+partitions_of_array(ArrayType *array)
+{
+	Bitmapset  *partitions = NULL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		int32		partition = nulls[i] ? -1 : DatumGetInt32(elements[i]);
+
+		if (partition < 0 || partition > MAX_PARTITION)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("partitions must be numbers between 0 and %d",
+							MAX_PARTITION)));
+		partitions = bms_add_member(partitions, partition);
+	}
+	if (partitions == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("partitions must not be empty, or null for all")));
+	return partitions;
 }
 
 /*
@@ -220,6 +340,38 @@ check_definition(const KafkaSubscription *subscription)
 }
 
 /*
+ * Raises an ERROR for what is not there yet.
+ */
+static void
+check_supported(const KafkaSubscription *subscription)
+{
+	const char *what = NULL;
+
+	if (!OidIsValid(subscription->target))
+		what = "a subscription without target";
+	else if (subscription->command != NULL)
+		what = "command";
+	else if (subscription->mode != KAFKA_MODE_INSERT)
+		what = "mode";
+	else if (subscription->key_columns != NIL)
+		what = "key_columns";
+	else if (subscription->workers != 1)
+		what = "workers";
+	else if (subscription->partitions != NULL)
+		what = "partitions";
+	else if (subscription->on_error != KAFKA_BAD_STOP ||
+			 subscription->error_limit != 0 ||
+			 subscription->dead_letter_topic != NULL)
+		what = "on_error";
+	else if (subscription->group_id != NULL)
+		what = "group_id";
+	if (what != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s is not supported yet", what)));
+}
+
+/*
  * Raises an ERROR where the owner may not read the source or write the target,
  * or where the source's rows do not fit.
  */
@@ -282,6 +434,7 @@ store_positions(const KafkaSubscription *subscription, const char *start)
 	{
 		KafkaPosition position;
 
+		position.topic = subscription->topic;
 		position.partition = offsets[i].partition;
 		position.next_offset = at_end ? offsets[i].end : offsets[i].low;
 		kafka_catalog_add_position(subscription, &position);

@@ -1,15 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * catalog.c
- *	  The tables kafka.subscription, subscription_position and
- *	  subscription_error.
+ *	  The tables kafka.subscription and kafka.subscription_error.
  *
  * NOTES
- *	  The tables are read and written as their owner, with a search_path that
- *	  no user can put anything into, and with values only as parameters: who
- *	  may do what is decided by the callers, before.  They are used only if
- *	  they belong to the extension, for a worker runs as the owner that a row
- *	  names, and anybody could make a table of this name elsewhere.
+ *	  The tables are used only if they belong to the extension, for a worker
+ *	  runs as the owner that a row names, and anybody could make a table of
+ *	  this name elsewhere.
  *
  *	  A change of a subscription takes an exclusive lock on it (a lock of the
  *	  lock manager, not on its row), a batch a shared one.  So what changes a
@@ -25,106 +22,92 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "executor/spi.h"
+#include "compat.h"
+#include "identity.h"
 #include "ingest/catalog.h"
+#include "ingest/catalog_sql.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
-#define MAX_ARGS 8
-
-/* A statement; planned at its first use and kept. */
-typedef struct Statement
-{
-	const char *sql;
-	int			nargs;
-	Oid			types[MAX_ARGS];
-	SPIPlanPtr	plan;
-} Statement;
-
+/* NULL-able ones come after the others */
 #define SUBSCRIPTION_COLUMNS \
-	"subscription, id, owner::oid, source::oid, target::oid, topic, enabled, " \
-	"batch_rows, (extract(epoch from batch_interval) * 1000)::int4"
+	"subscription, id, owner::oid, source::oid, topic, mode, workers, " \
+	"batch_rows, (extract(epoch from batch_interval) * 1000)::int4, " \
+	"on_error, enabled, identity, " \
+	"target::oid, command, key_columns, partitions, dead_letter_topic, " \
+	"error_limit, group_id"
 
-static Statement select_enabled = {
+static KafkaStatement select_enabled = {
 	"SELECT " SUBSCRIPTION_COLUMNS " FROM kafka.subscription "
 	"WHERE enabled ORDER BY id"
 };
-static Statement select_by_name = {
+static KafkaStatement select_by_name = {
 	"SELECT " SUBSCRIPTION_COLUMNS " FROM kafka.subscription "
 	"WHERE subscription = $1",
 	1, {TEXTOID}
 };
-static Statement select_by_id = {
+static KafkaStatement select_by_id = {
 	"SELECT " SUBSCRIPTION_COLUMNS " FROM kafka.subscription "
 	"WHERE id = $1",
 	1, {INT4OID}
 };
-static Statement insert_subscription = {
-	"INSERT INTO kafka.subscription (subscription, owner, source, target, "
-	"topic, enabled, batch_rows, batch_interval) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 ms') RETURNING id",
-	8, {TEXTOID, OIDOID, OIDOID, OIDOID, TEXTOID, BOOLOID, INT4OID, INT4OID}
+static KafkaStatement insert_subscription = {
+	"INSERT INTO kafka.subscription (subscription, owner, source, topic, "
+	"mode, workers, batch_rows, batch_interval, on_error, enabled, identity, "
+	"target, command, key_columns, partitions, dead_letter_topic, "
+	"error_limit, group_id) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 ms', $9, $10, $11, "
+	"$12, $13, $14, $15, $16, $17, $18) RETURNING id",
+	18, {TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID,
+		TEXTOID, BOOLOID, TEXTOID, OIDOID, TEXTOID, TEXTARRAYOID, INT4ARRAYOID,
+	TEXTOID, INT4OID, TEXTOID}
 };
-static Statement delete_subscription = {
+static KafkaStatement delete_subscription = {
 	"DELETE FROM kafka.subscription WHERE id = $1",
 	1, {INT4OID}
 };
-static Statement update_enabled = {
-	"UPDATE kafka.subscription SET enabled = $2 WHERE id = $1",
-	2, {INT4OID, BOOLOID}
+static KafkaStatement update_enabled = {
+	"UPDATE kafka.subscription SET enabled = $2, identity = $3 WHERE id = $1",
+	3, {INT4OID, BOOLOID, TEXTOID}
 };
-static Statement select_error = {
+static KafkaStatement select_error = {
 	"SELECT error FROM kafka.subscription_error WHERE subscription = $1",
 	1, {TEXTOID}
 };
-static Statement delete_error = {
+static KafkaStatement delete_error = {
 	"DELETE FROM kafka.subscription_error WHERE subscription = $1",
 	1, {TEXTOID}
 };
-static Statement insert_error = {
+static KafkaStatement insert_error = {
 	"INSERT INTO kafka.subscription_error (subscription, error, raised_at) "
 	"VALUES ($1, $2, now())",
 	2, {TEXTOID, TEXTOID}
 };
-static Statement select_positions = {
-	"SELECT partition, next_offset FROM kafka.subscription_position "
-	"WHERE subscription = $1 ORDER BY partition",
-	1, {TEXTOID}
+
+static const char *const mode_names[] = {
+	[KAFKA_MODE_INSERT] = "insert",
+	[KAFKA_MODE_UPSERT] = "upsert"
 };
-static Statement insert_position = {
-	"INSERT INTO kafka.subscription_position "
-	"(subscription, partition, next_offset) VALUES ($1, $2, $3)",
-	3, {TEXTOID, INT4OID, INT8OID}
-};
-static Statement update_positions = {
-	"UPDATE kafka.subscription_position p SET next_offset = m.next "
-	"FROM unnest($2, $3, $4) AS m (partition, seen, next) "
-	"WHERE p.subscription = $1 AND p.partition = m.partition "
-	"AND p.next_offset = m.seen",
-	4, {TEXTOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+static const char *const bad_message_names[] = {
+	[KAFKA_BAD_STOP] = "stop",
+	[KAFKA_BAD_SKIP] = "skip",
+	[KAFKA_BAD_DEAD_LETTER] = "dead_letter"
 };
 
-/* What enter() has changed, for leave(). */
-typedef struct Scope
-{
-	Oid			userid;
-	int			sec_context;
-	int			nestlevel;
-	MemoryContext context;		/* the caller's */
-} Scope;
-
-static void enter(Scope *scope);
-static void leave(Scope *scope);
-static void run(Statement *statement, Datum *values);
-static KafkaSubscription *get_subscription(Statement *statement, Datum key);
-static KafkaSubscription *read_subscription(const Scope *scope, int row);
-static Datum get_column(int row, int column);
-static Datum make_array(const KafkaMove *moves, int nmoves, int field);
+static KafkaSubscription *get_subscription(KafkaStatement *statement,
+										   Datum key);
+static KafkaSubscription *read_subscription(const KafkaCatalogScope *scope,
+											int row);
+static char *get_text(int row, int column);
+static List *get_names(int row, int column);
+static Bitmapset *get_numbers(int row, int column);
+static Datum text_or_null(const char *text, bool *isnull);
+static Datum names_or_null(const List *names, bool *isnull);
+static Datum numbers_or_null(const Bitmapset *numbers, bool *isnull);
+static int	find_name(const char *const *names, int n, const char *name);
 
 /*
  * kafka_catalog_relation
@@ -167,11 +150,11 @@ kafka_catalog_lock(int32 id, LOCKMODE mode)
 List *
 kafka_catalog_enabled(void)
 {
-	Scope		scope;
+	KafkaCatalogScope scope;
 	List	   *result = NIL;
 
-	enter(&scope);
-	run(&select_enabled, NULL);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&select_enabled, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		KafkaSubscription *subscription = read_subscription(&scope, i);
@@ -180,7 +163,7 @@ kafka_catalog_enabled(void)
 		result = lappend(result, subscription);
 		MemoryContextSwitchTo(old);
 	}
-	leave(&scope);
+	kafka_catalog_leave(&scope);
 	return result;
 }
 
@@ -205,28 +188,53 @@ kafka_catalog_by_id(int32 id)
 }
 
 /*
+ * kafka_catalog_identity
+ *		Returns which cluster and database this is, as opposed to a copy of
+ *		them.
+ */
+char *
+kafka_catalog_identity(void)
+{
+	return psprintf("%s-%u", kafka_cluster_identity(), MyDatabaseId);
+}
+
+/*
  * kafka_catalog_insert
- *		Stores a new subscription, and sets its id.
+ *		Stores a new subscription, and sets its id and identity.
  */
 void
 kafka_catalog_insert(KafkaSubscription *subscription)
 {
-	Scope		scope;
-	Datum		values[] = {
-		CStringGetTextDatum(subscription->name),
-		ObjectIdGetDatum(subscription->owner),
-		ObjectIdGetDatum(subscription->source),
-		ObjectIdGetDatum(subscription->target),
-		CStringGetTextDatum(subscription->topic),
-		BoolGetDatum(subscription->enabled),
-		Int32GetDatum(subscription->batch_rows),
-		Int32GetDatum(subscription->batch_interval)
-	};
+	KafkaCatalogScope scope;
+	bool		nulls[18] = {false};
+	Datum		values[18];
 
-	enter(&scope);
-	run(&insert_subscription, values);
-	subscription->id = DatumGetInt32(get_column(0, 1));
-	leave(&scope);
+	subscription->identity = kafka_catalog_identity();
+	values[0] = CStringGetTextDatum(subscription->name);
+	values[1] = ObjectIdGetDatum(subscription->owner);
+	values[2] = ObjectIdGetDatum(subscription->source);
+	values[3] = CStringGetTextDatum(subscription->topic);
+	values[4] = CStringGetTextDatum(kafka_mode_name(subscription->mode));
+	values[5] = Int32GetDatum(subscription->workers);
+	values[6] = Int32GetDatum(subscription->batch_rows);
+	values[7] = Int32GetDatum(subscription->batch_interval);
+	values[8] = CStringGetTextDatum(kafka_bad_message_name(subscription->on_error));
+	values[9] = BoolGetDatum(subscription->enabled);
+	values[10] = CStringGetTextDatum(subscription->identity);
+	values[11] = ObjectIdGetDatum(subscription->target);
+	nulls[11] = !OidIsValid(subscription->target);
+	values[12] = text_or_null(subscription->command, &nulls[12]);
+	values[13] = names_or_null(subscription->key_columns, &nulls[13]);
+	values[14] = numbers_or_null(subscription->partitions, &nulls[14]);
+	values[15] = text_or_null(subscription->dead_letter_topic, &nulls[15]);
+	values[16] = Int32GetDatum(subscription->error_limit);
+	nulls[16] = subscription->error_limit == 0;
+	values[17] = text_or_null(subscription->group_id, &nulls[17]);
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&insert_subscription, values, nulls);
+	subscription->id = DatumGetInt32(kafka_catalog_column(0, 1));
+	kafka_catalog_leave(&scope);
 }
 
 /*
@@ -236,25 +244,31 @@ kafka_catalog_insert(KafkaSubscription *subscription)
 void
 kafka_catalog_delete(const KafkaSubscription *subscription)
 {
-	Scope		scope;
+	KafkaCatalogScope scope;
 	Datum		values[] = {Int32GetDatum(subscription->id)};
 
-	enter(&scope);
-	run(&delete_subscription, values);
-	leave(&scope);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&delete_subscription, values, NULL);
+	kafka_catalog_leave(&scope);
 }
 
+/*
+ * kafka_catalog_set_enabled
+ *		Enables the subscription here, or disables it.
+ */
 void
 kafka_catalog_set_enabled(const KafkaSubscription *subscription, bool enabled)
 {
-	Scope		scope;
+	KafkaCatalogScope scope;
 	Datum		values[] = {
-		Int32GetDatum(subscription->id), BoolGetDatum(enabled)
+		Int32GetDatum(subscription->id), BoolGetDatum(enabled),
+		CStringGetTextDatum(enabled ? kafka_catalog_identity() :
+							subscription->identity)
 	};
 
-	enter(&scope);
-	run(&update_enabled, values);
-	leave(&scope);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&update_enabled, values, NULL);
+	kafka_catalog_leave(&scope);
 }
 
 /*
@@ -264,16 +278,16 @@ kafka_catalog_set_enabled(const KafkaSubscription *subscription, bool enabled)
 char *
 kafka_catalog_error(const KafkaSubscription *subscription)
 {
-	Scope		scope;
+	KafkaCatalogScope scope;
 	Datum		values[] = {CStringGetTextDatum(subscription->name)};
 	char	   *error = NULL;
 
-	enter(&scope);
-	run(&select_error, values);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&select_error, values, NULL);
 	if (SPI_processed > 0)
 		error = MemoryContextStrdup(scope.context,
-									TextDatumGetCString(get_column(0, 1)));
-	leave(&scope);
+									TextDatumGetCString(kafka_catalog_column(0, 1)));
+	kafka_catalog_leave(&scope);
 	return error;
 }
 
@@ -286,163 +300,77 @@ void
 kafka_catalog_set_error(const KafkaSubscription *subscription,
 						const char *error)
 {
-	Scope		scope;
+	KafkaCatalogScope scope;
 	Datum		values[] = {CStringGetTextDatum(subscription->name), (Datum) 0};
 
-	enter(&scope);
-	run(&delete_error, values);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&delete_error, values, NULL);
 	if (error != NULL)
 	{
 		values[1] = CStringGetTextDatum(error);
-		run(&insert_error, values);
+		kafka_catalog_run(&insert_error, values, NULL);
 	}
-	leave(&scope);
+	kafka_catalog_leave(&scope);
+}
+
+const char *
+kafka_mode_name(KafkaSubscriptionMode mode)
+{
+	return mode_names[mode];
 }
 
 /*
- * kafka_catalog_positions
- *		Returns the number of stored positions and, ordered by partition, an
- *		array of them.
- */
-int
-kafka_catalog_positions(const KafkaSubscription *subscription,
-						KafkaPosition **positions)
-{
-	Scope		scope;
-	Datum		values[] = {CStringGetTextDatum(subscription->name)};
-	int			n;
-
-	enter(&scope);
-	run(&select_positions, values);
-	n = (int) SPI_processed;
-	*positions = MemoryContextAlloc(scope.context,
-									sizeof(KafkaPosition) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		(*positions)[i].partition = DatumGetInt32(get_column(i, 1));
-		(*positions)[i].next_offset = DatumGetInt64(get_column(i, 2));
-	}
-	leave(&scope);
-	return n;
-}
-
-void
-kafka_catalog_add_position(const KafkaSubscription *subscription,
-						   const KafkaPosition *position)
-{
-	Scope		scope;
-	Datum		values[] = {
-		CStringGetTextDatum(subscription->name),
-		Int32GetDatum(position->partition),
-		Int64GetDatum(position->next_offset)
-	};
-
-	enter(&scope);
-	run(&insert_position, values);
-	leave(&scope);
-}
-
-/*
- * kafka_catalog_move
- *		Moves positions, each only from where it was last seen; false when any
- *		of them was not there.
+ * kafka_mode_by_name
+ *		Sets *mode; false when there is none of that name.
  */
 bool
-kafka_catalog_move(const KafkaSubscription *subscription,
-				   const KafkaMove *moves, int nmoves)
+kafka_mode_by_name(const char *name, KafkaSubscriptionMode *mode)
 {
-	Scope		scope;
-	Datum		values[] = {
-		CStringGetTextDatum(subscription->name),
-		make_array(moves, nmoves, 0),
-		make_array(moves, nmoves, 1),
-		make_array(moves, nmoves, 2)
-	};
-	bool		moved;
+	int			i = find_name(mode_names, lengthof(mode_names), name);
 
-	enter(&scope);
-	run(&update_positions, values);
-	moved = SPI_processed == nmoves;
-	leave(&scope);
-	return moved;
+	*mode = (KafkaSubscriptionMode) Max(i, 0);
+	return i >= 0;
+}
+
+const char *
+kafka_bad_message_name(KafkaBadMessage on_error)
+{
+	return bad_message_names[on_error];
 }
 
 /*
- * Becomes the owner of the extension's tables, with a search_path that only
- * finds what PostgreSQL ships.  An ERROR undoes it with the transaction.
+ * kafka_bad_message_by_name
+ *		Sets *on_error; false when there is none of that name.
  */
-static void
-enter(Scope *scope)
+bool
+kafka_bad_message_by_name(const char *name, KafkaBadMessage *on_error)
 {
-	Oid			relation = kafka_catalog_relation();
-	HeapTuple	tuple;
-	Oid			owner;
+	int			i = find_name(bad_message_names, lengthof(bad_message_names), name);
 
-	if (!OidIsValid(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("extension \"kafka_fdw\" does not exist")));
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relation);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-
-	scope->context = CurrentMemoryContext;
-	scope->nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
-	SetUserIdAndSecContext(owner, scope->sec_context |
-						   SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_NOFORCE_RLS);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	*on_error = (KafkaBadMessage) Max(i, 0);
+	return i >= 0;
 }
 
-static void
-leave(Scope *scope)
+static int
+find_name(const char *const *names, int n, const char *name)
 {
-	SPI_finish();
-	SetUserIdAndSecContext(scope->userid, scope->sec_context);
-	AtEOXact_GUC(true, scope->nestlevel);
-}
-
-/*
- * Runs a statement; none of its parameters is NULL.
- */
-static void
-run(Statement *statement, Datum *values)
-{
-	int			result;
-
-	if (statement->plan == NULL)
-	{
-		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs, statement->types);
-
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
-				 SPI_result_code_string(SPI_result));
-		statement->plan = plan;
-	}
-	result = SPI_execute_plan(statement->plan, values, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", statement->sql,
-			 SPI_result_code_string(result));
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
 }
 
 static KafkaSubscription *
-get_subscription(Statement *statement, Datum key)
+get_subscription(KafkaStatement *statement, Datum key)
 {
-	Scope		scope;
+	KafkaCatalogScope scope;
 	KafkaSubscription *subscription = NULL;
 
-	enter(&scope);
-	run(statement, &key);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(statement, &key, NULL);
 	if (SPI_processed > 0)
 		subscription = read_subscription(&scope, 0);
-	leave(&scope);
+	kafka_catalog_leave(&scope);
 	return subscription;
 }
 
@@ -451,56 +379,125 @@ get_subscription(Statement *statement, Datum key)
  * SUBSCRIPTION_COLUMNS.
  */
 static KafkaSubscription *
-read_subscription(const Scope *scope, int row)
+read_subscription(const KafkaCatalogScope *scope, int row)
 {
 	MemoryContext old = MemoryContextSwitchTo(scope->context);
 	KafkaSubscription *subscription = palloc0(sizeof(KafkaSubscription));
+	Datum		value;
+	bool		isnull;
 
-	subscription->name = TextDatumGetCString(get_column(row, 1));
-	subscription->id = DatumGetInt32(get_column(row, 2));
-	subscription->owner = DatumGetObjectId(get_column(row, 3));
-	subscription->source = DatumGetObjectId(get_column(row, 4));
-	subscription->target = DatumGetObjectId(get_column(row, 5));
-	subscription->topic = TextDatumGetCString(get_column(row, 6));
-	subscription->enabled = DatumGetBool(get_column(row, 7));
-	subscription->batch_rows = DatumGetInt32(get_column(row, 8));
-	subscription->batch_interval = DatumGetInt32(get_column(row, 9));
+	subscription->name = get_text(row, 1);
+	subscription->id = DatumGetInt32(kafka_catalog_column(row, 2));
+	subscription->owner = DatumGetObjectId(kafka_catalog_column(row, 3));
+	subscription->source = DatumGetObjectId(kafka_catalog_column(row, 4));
+	subscription->topic = get_text(row, 5);
+	if (!kafka_mode_by_name(get_text(row, 6), &subscription->mode))
+		elog(ERROR, "unknown mode of subscription \"%s\"", subscription->name);
+	subscription->workers = DatumGetInt32(kafka_catalog_column(row, 7));
+	subscription->batch_rows = DatumGetInt32(kafka_catalog_column(row, 8));
+	subscription->batch_interval = DatumGetInt32(kafka_catalog_column(row, 9));
+	if (!kafka_bad_message_by_name(get_text(row, 10), &subscription->on_error))
+		elog(ERROR, "unknown on_error of subscription \"%s\"", subscription->name);
+	subscription->enabled = DatumGetBool(kafka_catalog_column(row, 11));
+	subscription->identity = get_text(row, 12);
+	value = kafka_catalog_column_or_null(row, 13, &isnull);
+	subscription->target = isnull ? InvalidOid : DatumGetObjectId(value);
+	subscription->command = get_text(row, 14);
+	subscription->key_columns = get_names(row, 15);
+	subscription->partitions = get_numbers(row, 16);
+	subscription->dead_letter_topic = get_text(row, 17);
+	value = kafka_catalog_column_or_null(row, 18, &isnull);
+	subscription->error_limit = isnull ? 0 : DatumGetInt32(value);
+	subscription->group_id = get_text(row, 19);
 	MemoryContextSwitchTo(old);
 	return subscription;
 }
 
 /*
- * Returns a column of the last result; the tables' columns are NOT NULL.
+ * Returns a text of the last result, or NULL.
  */
-static Datum
-get_column(int row, int column)
+static char *
+get_text(int row, int column)
 {
 	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
-									  SPI_tuptable->tupdesc, column, &isnull);
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
 
-	if (isnull)
-		elog(ERROR, "unexpected null in column %d", column);
-	return value;
+	return isnull ? NULL : TextDatumGetCString(value);
 }
 
 /*
- * Makes an array of one of the fields of KafkaMove, by its number.
+ * Returns the strings of a text[] of the last result; NULL has none.
  */
-static Datum
-make_array(const KafkaMove *moves, int nmoves, int field)
+static List *
+get_names(int row, int column)
 {
-	Datum	   *values = palloc_array(Datum, nmoves);
-	ArrayType  *array;
+	bool		isnull;
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
+	List	   *names = NIL;
+	Datum	   *elements;
+	int			n;
 
-	for (int i = 0; i < nmoves; i++)
-		values[i] = field == 0 ? Int32GetDatum(moves[i].partition) :
-			Int64GetDatum(field == 1 ? moves[i].seen : moves[i].next);
-	if (field == 0)
-		array = construct_array(values, nmoves, INT4OID,
-								sizeof(int32), true, TYPALIGN_INT);
-	else
-		array = construct_array(values, nmoves, INT8OID,
-								sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
-	return PointerGetDatum(array);
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false,
+					  TYPALIGN_INT, &elements, NULL, &n);
+	for (int i = 0; i < n; i++)
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	return names;
+}
+
+/*
+ * Returns the numbers of an int4[] of the last result; NULL has none.
+ */
+static Bitmapset *
+get_numbers(int row, int column)
+{
+	bool		isnull;
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
+	Bitmapset  *numbers = NULL;
+	Datum	   *elements;
+	int			n;
+
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), INT4OID, sizeof(int32), true,
+					  TYPALIGN_INT, &elements, NULL, &n);
+	for (int i = 0; i < n; i++)
+		numbers = bms_add_member(numbers, DatumGetInt32(elements[i]));
+	return numbers;
+}
+
+static Datum
+text_or_null(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+static Datum
+names_or_null(const List *names, bool *isnull)
+{
+	Datum	   *elements = palloc_array(Datum, list_length(names));
+	ListCell   *lc;
+
+	*isnull = names == NIL;
+	foreach(lc, names)
+		elements[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(elements, list_length(names),
+										   TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static Datum
+numbers_or_null(const Bitmapset *numbers, bool *isnull)
+{
+	Datum	   *elements = palloc_array(Datum, bms_num_members(numbers));
+	int			member = -1;
+	int			n = 0;
+
+	*isnull = numbers == NULL;
+	while ((member = bms_next_member(numbers, member)) >= 0)
+		elements[n++] = Int32GetDatum(member);
+	return PointerGetDatum(construct_array(elements, n, INT4OID,
+										   sizeof(int32), true, TYPALIGN_INT));
 }

@@ -13,8 +13,23 @@
 #define KAFKA_CATALOG_H
 
 #include "message.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
+
+typedef enum KafkaSubscriptionMode
+{
+	KAFKA_MODE_INSERT,
+	KAFKA_MODE_UPSERT
+} KafkaSubscriptionMode;
+
+/* What becomes of a message that cannot be stored. */
+typedef enum KafkaBadMessage
+{
+	KAFKA_BAD_STOP,				/* the subscription stops */
+	KAFKA_BAD_SKIP,
+	KAFKA_BAD_DEAD_LETTER
+} KafkaBadMessage;
 
 typedef struct KafkaSubscription
 {
@@ -22,16 +37,28 @@ typedef struct KafkaSubscription
 	char	   *name;
 	Oid			owner;
 	Oid			source;			/* foreign table */
-	Oid			target;
-	char	   *topic;			/* the source's when positions were stored */
-	bool		enabled;
+	Oid			target;			/* or InvalidOid */
+	char	   *topic;			/* the source's option when positions were
+								 * stored */
+	char	   *command;		/* or NULL */
+	KafkaSubscriptionMode mode;
+	List	   *key_columns;	/* names, or NIL */
+	int			workers;
+	Bitmapset  *partitions;		/* or NULL: all */
 	int			batch_rows;
 	int			batch_interval; /* ms */
+	KafkaBadMessage on_error;
+	char	   *dead_letter_topic;	/* or NULL: kafka.dead_letter */
+	int			error_limit;	/* 0: none */
+	char	   *group_id;		/* or NULL */
+	bool		enabled;
+	char	   *identity;		/* where it was last enabled */
 } KafkaSubscription;
 
 /* A stored position: the next offset of a partition to read. */
 typedef struct KafkaPosition
 {
+	char	   *topic;
 	int32		partition;
 	int64		next_offset;
 } KafkaPosition;
@@ -39,6 +66,7 @@ typedef struct KafkaPosition
 /* A position to move: to next, if it still is seen. */
 typedef struct KafkaMove
 {
+	const char *topic;
 	int32		partition;
 	int64		seen;
 	int64		next;
@@ -46,6 +74,7 @@ typedef struct KafkaMove
 
 extern Oid	kafka_catalog_relation(void);
 extern void kafka_catalog_lock(int32 id, LOCKMODE mode);
+extern char *kafka_catalog_identity(void);
 
 extern List *kafka_catalog_enabled(void);
 extern KafkaSubscription *kafka_catalog_by_name(const char *name);
@@ -59,6 +88,13 @@ extern char *kafka_catalog_error(const KafkaSubscription *subscription);
 extern void kafka_catalog_set_error(const KafkaSubscription *subscription,
 									const char *error);
 
+extern const char *kafka_mode_name(KafkaSubscriptionMode mode);
+extern bool kafka_mode_by_name(const char *name, KafkaSubscriptionMode *mode);
+extern const char *kafka_bad_message_name(KafkaBadMessage on_error);
+extern bool kafka_bad_message_by_name(const char *name,
+									  KafkaBadMessage *on_error);
+
+/* catalog_positions.c */
 extern int	kafka_catalog_positions(const KafkaSubscription *subscription,
 									KafkaPosition **positions);
 extern void kafka_catalog_add_position(const KafkaSubscription *subscription,

@@ -81,7 +81,8 @@ add_new_partitions(KafkaWorker *worker)
 	for (int i = 0; i < worker->noffsets; i++)
 	{
 		KafkaPartitionOffsets *offsets = &worker->offsets[i];
-		KafkaPosition position = {offsets->partition, 0};
+		KafkaPosition position = {worker->subscription->topic,
+		offsets->partition, 0};
 
 		if (known < worker->npartitions &&
 			worker->partitions[known].partition == offsets->partition)
@@ -157,6 +158,7 @@ kafka_worker_move_positions(KafkaWorker *worker)
 
 	for (int i = 0; i < n; i++)
 	{
+		worker->moves[i].topic = worker->subscription->topic;
 		worker->moves[i].partition = positions[i].partition;
 		worker->moves[i].seen = worker->partitions[i].seen;
 		worker->moves[i].next = whole ? positions[i].position :
