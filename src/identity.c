@@ -36,6 +36,7 @@ kafka_cluster_identity(void)
 {
 	static char identity[64] = "";
 	char		path[MAXPGPATH];
+	char	   *resolved;
 	struct stat control;
 	uint64		place;
 
@@ -46,13 +47,15 @@ kafka_cluster_identity(void)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not stat file \"%s\": %m", path)));
-	if (realpath(DataDir, path) == NULL)
+	resolved = realpath(DataDir, NULL);
+	if (resolved == NULL)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not resolve path \"%s\": %m", DataDir)));
-	place = hash_combine64(hash_bytes_extended((unsigned char *) path,
-											   strlen(path), 0),
+	place = hash_combine64(hash_bytes_extended((unsigned char *) resolved,
+											   strlen(resolved), 0),
 						   (uint64) control.st_ino);
+	free(resolved);
 	snprintf(identity, sizeof(identity), "%016llx-%08x",
 			 (unsigned long long) GetSystemIdentifier(), (uint32) (place ^ (place >> 32)));
 	return identity;
