@@ -62,9 +62,11 @@ my %started;    # folder => process that started it
 
 =over
 
-=item KafkaBroker->new(name => 'broker', brokers => 1, property => {})
+=item KafkaBroker->new(name => 'broker', brokers => 1, property => {}, listeners => [], scram => {})
 
-Start a broker.  property are lines for server.properties.
+Start a broker.  property are lines for server.properties, listeners and scram
+(user => password) what tools/broker has options for.  KafkaSecurity makes one
+with TLS, SASL and ACLs.
 
 =cut
 
@@ -74,6 +76,8 @@ sub new
 	my $name = delete $args{name} // 'broker';
 	my $brokers = delete $args{brokers} // 1;
 	my %property = %{ delete $args{property} // {} };
+	my @listeners = @{ delete $args{listeners} // [] };
+	my %scram = %{ delete $args{scram} // {} };
 	my $test = basename($0, '.pl');
 	my $self = bless {
 		dir => realpath($PostgreSQL::Test::Utils::tmp_check)
@@ -92,6 +96,8 @@ sub new
 	$self->{bootstrap} = $self->_tool(
 		'start',
 		'--brokers' => $brokers,
+		(map { ('--listener' => $_) } @listeners),
+		(map { ('--scram' => "$_=$scram{$_}") } sort keys %scram),
 		map { ('--property' => "$_=$property{$_}") } sort keys %property);
 	return $self;
 }
@@ -131,13 +137,36 @@ sub with
 	  ref $self;
 }
 
-=item $broker->bootstrap
+=item $broker->bootstrap($listener)
 
-Addresses for bootstrap.servers.
+Addresses for bootstrap.servers; those of one of the further listeners.
 
 =cut
 
-sub bootstrap { return $_[0]->{bootstrap}; }
+sub bootstrap
+{
+	my ($self, $listener) = @_;
+
+	return $self->{bootstrap} unless defined $listener;
+	return $self->_tool('address', '--listener' => $listener);
+}
+
+=item $broker->allow($principal, @words)
+
+Add an ACL.  words are those of Kafka's own tool: '--operation' => 'Read',
+'--topic' => $topic.
+
+=cut
+
+sub allow
+{
+	my ($self, $principal, @words) = @_;
+
+	_run(undef, $tool, 'run', 'org.apache.kafka.tools.AclCommand',
+		'--bootstrap-server' => $self->{bootstrap},
+		'--add', '--allow-principal' => $principal, @words);
+	return;
+}
 
 =item $broker->log_file($node = 1)
 
