@@ -247,7 +247,8 @@ query_watermarks(rd_kafka_t *client, const char *topic, int partition,
 		if (i > TIMEOUT_MS / POLL_MS ||
 			(err != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION &&
 			 err != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE &&
-			 err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART))
+			 err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART &&
+			 err != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION))
 			die("%s [%d]: %s", topic, partition, rd_kafka_err2str(err));
 		usleep(POLL_MS * 1000);
 	}
