@@ -59,6 +59,7 @@ typedef struct KafkaMessage
 /* Offsets [start, end) of one partition. */
 typedef struct KafkaRange
 {
+	const char *topic;			/* NUL-terminated */
 	int32		partition;
 	int64		start;			/* first offset to read */
 	int64		end;			/* first offset not to read, or

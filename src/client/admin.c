@@ -33,12 +33,6 @@ struct KafkaAdmin
 	rd_kafka_event_t *result;
 };
 
-/* Argument of a call: the metadata of all topics. */
-typedef struct TopicsCall
-{
-	const struct rd_kafka_metadata *metadata;
-} TopicsCall;
-
 static void close_admin(void *arg);
 static void end_admin(KafkaAdmin *admin, bool keep);
 static void end_request(KafkaAdmin *admin);
@@ -51,8 +45,6 @@ static void await_visible(KafkaAdmin *admin, const char *topic,
 						  KafkaCallRun run);
 static rd_kafka_resp_err_t run_created(rd_kafka_t *rk, void *arg, int timeout);
 static rd_kafka_resp_err_t run_deleted(rd_kafka_t *rk, void *arg, int timeout);
-static rd_kafka_resp_err_t run_topics(rd_kafka_t *rk, void *arg, int timeout);
-static void release_topics(void *arg);
 static int	compare_topics(const void *a, const void *b);
 
 /*
@@ -118,27 +110,13 @@ end_admin(KafkaAdmin *admin, bool keep)
 int
 kafka_admin_topics(KafkaAdmin *admin, KafkaTopicInfo **topics)
 {
-	TopicsCall *call = calloc(1, sizeof(TopicsCall));
-	rd_kafka_resp_err_t err;
-	int			n;
+	const struct rd_kafka_metadata *metadata = kafka_call_topics(admin->handle);
+	int			n = metadata->topic_cnt;
 
-	if (call == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	err = kafka_call(admin->handle, run_topics, release_topics, call);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("could not get the topics of server \"%s\": %s",
-						admin->options->server, rd_kafka_err2str(err)),
-				 kafka_error_reason(admin->handle)));
-
-	n = call->metadata->topic_cnt;
 	*topics = palloc_array(KafkaTopicInfo, Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		const rd_kafka_metadata_topic_t *topic = &call->metadata->topics[i];
+		const rd_kafka_metadata_topic_t *topic = &metadata->topics[i];
 		KafkaTopicInfo *info = &(*topics)[i];
 
 		info->name = pstrdup(topic->topic);
@@ -354,24 +332,6 @@ check_topic_result(const rd_kafka_topic_result_t *const *results,
 			(kafka_errcode(err),
 			 errmsg("could not %s topic \"%s\": %s", what, topic,
 					reason != NULL ? reason : rd_kafka_err2str(err))));
-}
-
-static rd_kafka_resp_err_t
-run_topics(rd_kafka_t *rk, void *arg, int timeout)
-{
-	TopicsCall *call = arg;
-
-	return rd_kafka_metadata(rk, 1, NULL, &call->metadata, timeout);
-}
-
-static void
-release_topics(void *arg)
-{
-	TopicsCall *call = arg;
-
-	if (call->metadata != NULL)
-		rd_kafka_metadata_destroy(call->metadata);
-	free(call);
 }
 
 static int

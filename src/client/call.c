@@ -50,6 +50,12 @@ struct KafkaCall
 	rd_kafka_resp_err_t err;	/* valid when done */
 };
 
+/* Argument of a call: the metadata of all topics. */
+typedef struct TopicsCall
+{
+	const struct rd_kafka_metadata *metadata;
+} TopicsCall;
+
 /* calls whose thread still runs though nobody waits for it */
 static int	abandoned_calls = 0;
 
@@ -59,6 +65,8 @@ static bool is_done(KafkaCall *call);
 static void free_call(KafkaCall *call);
 static void *call_main(void *arg);
 static bool still_wanted(KafkaCall *call);
+static rd_kafka_resp_err_t run_topics(rd_kafka_t *rk, void *arg, int timeout);
+static void release_topics(void *arg);
 
 /*
  * kafka_call
@@ -150,13 +158,66 @@ kafka_topic_metadata(rd_kafka_t *rk, const char *topic,
 
 	if ((*metadata)->topic_cnt != 1)
 		err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-	else if ((*metadata)->topics[0].err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = (*metadata)->topics[0].err;
-	else if ((*metadata)->topics[0].partition_cnt == 0)
-		err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	else
+		err = kafka_topic_error(&(*metadata)->topics[0]);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		rd_kafka_metadata_destroy(*metadata);
 	return err;
+}
+
+/*
+ * kafka_topic_error
+ *		Returns what is wrong with a topic's metadata.
+ */
+rd_kafka_resp_err_t
+kafka_topic_error(const rd_kafka_metadata_topic_t *topic)
+{
+	if (topic->err == RD_KAFKA_RESP_ERR_NO_ERROR && topic->partition_cnt == 0)
+		return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	return topic->err;
+}
+
+/*
+ * kafka_call_topics
+ *		Asks for the metadata of all topics that the user may see, which can be
+ *		read until kafka_call_end().
+ */
+const struct rd_kafka_metadata *
+kafka_call_topics(KafkaHandle *handle)
+{
+	TopicsCall *call = calloc(1, sizeof(TopicsCall));
+	rd_kafka_resp_err_t err;
+
+	if (call == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	err = kafka_call(handle, run_topics, release_topics, call);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("could not get the topics of server \"%s\": %s",
+						handle->options->server, rd_kafka_err2str(err)),
+				 kafka_error_reason(handle)));
+	return call->metadata;
+}
+
+static rd_kafka_resp_err_t
+run_topics(rd_kafka_t *rk, void *arg, int timeout)
+{
+	TopicsCall *call = arg;
+
+	return rd_kafka_metadata(rk, 1, NULL, &call->metadata, timeout);
+}
+
+static void
+release_topics(void *arg)
+{
+	TopicsCall *call = arg;
+
+	if (call->metadata != NULL)
+		rd_kafka_metadata_destroy(call->metadata);
+	free(call);
 }
 
 static KafkaCall *

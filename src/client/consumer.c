@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * consumer.c
- *	  Reads offset ranges of one topic.
+ *	  Reads offset ranges of topics.
  *
  * NOTES
  *	  librdkafka's partition-wise ("simple") consumer with one queue for all
@@ -25,8 +25,8 @@
  */
 #include "postgres.h"
 
-#include "client/consumer.h"
-#include "client/handle.h"
+#include "client/consumer_internal.h"
+#include "compat.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -35,74 +35,23 @@
 #define WAKE_MESSAGES 4096
 #define WAKE_BYTES (1024 * 1024)
 
-struct KafkaConsumer
-{
-	/* for the life of the consumer */
-	KafkaHandle *handle;
-	const KafkaClientOptions *options;
-	MemoryContext context;		/* owns the consumer and what it allocates */
-	MemoryContextCallback callback;
-	rd_kafka_queue_t *queue;	/* all partitions' messages */
-	bool		wake_fetcher;	/* this librdkafka needs it */
-	bool		want_headers;	/* messages come with their headers */
-
-	/* from start() to stop() */
-	char	   *topic;
-	rd_kafka_topic_t *rkt;
-	KafkaPartitionPosition *positions;	/* ordered by partition */
-	int			npositions;
-	int			nreading;		/* not at their end */
-	TimestampTz progress;		/* when something last came */
-
-	/* since release() */
-	rd_kafka_message_t **raw;
-	KafkaMessage *messages;
-	int			count;
-	int			size;			/* of both arrays */
-	int64		bytes;
-	MemoryContext batch;		/* headers */
-
-	/* since the fetcher was last woken */
-	int64		taken;			/* messages */
-	int64		taken_bytes;
-};
-
-/* Argument of a call: the offsets of some partitions at a time. */
-typedef struct TimesCall
-{
-	int64		timestamp;		/* ms since 1970 */
-	rd_kafka_topic_partition_list_t *offsets;
-} TimesCall;
-
-/* Argument of a call: low and end offsets of a topic's partitions. */
-typedef struct OffsetsCall
-{
-	char	   *topic;
-	rd_kafka_topic_partition_list_t *low;
-	rd_kafka_topic_partition_list_t *end;
-} OffsetsCall;
-
 static void close_consumer(void *arg);
 static void end_consumer(KafkaConsumer *consumer, bool keep);
-static rd_kafka_resp_err_t run_offsets(rd_kafka_t *rk, void *arg, int timeout);
-static rd_kafka_resp_err_t find_partitions(rd_kafka_t *rk, OffsetsCall *call,
-										   int timeout);
-static rd_kafka_resp_err_t ask_offsets(rd_kafka_t *rk,
-									   rd_kafka_topic_partition_list_t *list,
-									   int64 which, int timeout);
-static void release_offsets(void *arg);
-static rd_kafka_resp_err_t run_times(rd_kafka_t *rk, void *arg, int timeout);
-static void release_times(void *arg);
-static int	compare_offsets(const void *a, const void *b);
-static void start_partition(KafkaConsumer *consumer,
-							KafkaPartitionPosition *position);
+static void open_topics(KafkaConsumer *consumer, const KafkaRange *ranges,
+						int nranges);
+static KafkaConsumerTopic *open_topic(KafkaConsumer *consumer,
+									  const char *name);
+static int	compare_topics(const void *a, const void *b);
+static KafkaConsumerTopic *find_topic(KafkaConsumer *consumer,
+									  rd_kafka_topic_t *rkt);
+static void start_partition(KafkaConsumer *consumer, int i);
 static int	take_batch(KafkaConsumer *consumer, int max);
 static void take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw);
 static void reserve(KafkaConsumer *consumer, int n);
 static void reach(KafkaConsumer *consumer, KafkaPartitionPosition *position,
 				  int64 offset);
 static KafkaPartitionPosition *find_position(KafkaConsumer *consumer,
-											 int32 partition);
+											 const rd_kafka_message_t *raw);
 static void raise_fetch_error(KafkaConsumer *consumer,
 							  rd_kafka_message_t *raw);
 static void raise_no_answer(KafkaConsumer *consumer);
@@ -163,7 +112,10 @@ kafka_consumer_want_headers(KafkaConsumer *consumer, bool want)
 static void
 close_consumer(void *arg)
 {
-	end_consumer(arg, false);
+	KafkaConsumer *consumer = arg;
+
+	consumer->batch = NULL;		/* has been deleted before its parent */
+	end_consumer(consumer, false);
 }
 
 /*
@@ -182,97 +134,6 @@ end_consumer(KafkaConsumer *consumer, bool keep)
 }
 
 /*
- * kafka_consumer_offsets
- *		Asks for the offsets of all partitions of a topic, and returns their
- *		number and, ordered by partition, a palloc'd array.
- *
- * Raises an ERROR when the topic does not exist, or when no answer comes
- * within the timeout.
- */
-int
-kafka_consumer_offsets(KafkaConsumer *consumer, const char *topic,
-					   KafkaPartitionOffsets **offsets)
-{
-	OffsetsCall *call = calloc(1, sizeof(OffsetsCall));
-	rd_kafka_resp_err_t err;
-	int			n;
-
-	if (call == NULL || (call->topic = strdup(topic)) == NULL)
-	{
-		free(call);
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	}
-	err = kafka_call(consumer->handle, run_offsets, release_offsets, call);
-	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("topic \"%s\" does not exist", topic)));
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("could not get the offsets of topic \"%s\": %s",
-						topic, rd_kafka_err2str(err)),
-				 kafka_error_reason(consumer->handle)));
-
-	n = call->low->cnt;
-	*offsets = palloc_array(KafkaPartitionOffsets, n);
-	for (int i = 0; i < n; i++)
-	{
-		(*offsets)[i].partition = call->low->elems[i].partition;
-		(*offsets)[i].low = call->low->elems[i].offset;
-		(*offsets)[i].end = call->end->elems[i].offset;
-	}
-	kafka_call_end(consumer->handle);
-	qsort(*offsets, n, sizeof(KafkaPartitionOffsets), compare_offsets);
-
-	return n;
-}
-
-/*
- * kafka_consumer_offsets_for_time
- *		Asks for the first offset of each partition whose message is not older
- *		than the timestamp (ms since 1970), and puts it into offsets[];
- *		KAFKA_OFFSET_MAX where there is none.
- *
- * Raises an ERROR when no answer comes within the timeout.
- */
-void
-kafka_consumer_offsets_for_time(KafkaConsumer *consumer, const char *topic,
-								int64 timestamp,
-								const KafkaPartitionOffsets *partitions,
-								int n, int64 *offsets)
-{
-	TimesCall  *call = calloc(1, sizeof(TimesCall));
-	rd_kafka_resp_err_t err;
-
-	if (call == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	call->timestamp = timestamp;
-	call->offsets = rd_kafka_topic_partition_list_new(n);
-	for (int i = 0; i < n; i++)
-		rd_kafka_topic_partition_list_add(call->offsets, topic,
-										  partitions[i].partition);
-	err = kafka_call(consumer->handle, run_times, release_times, call);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("could not get the offsets of topic \"%s\" for a time: %s",
-						topic, rd_kafka_err2str(err)),
-				 kafka_error_reason(consumer->handle)));
-	for (int i = 0; i < n; i++)
-	{
-		offsets[i] = call->offsets->elems[i].offset;
-		if (offsets[i] < 0)
-			offsets[i] = KAFKA_OFFSET_MAX;
-	}
-	kafka_call_end(consumer->handle);
-}
-
-/*
  * kafka_consumer_start
  *		Begins to read the ranges, one a partition, in place of those that
  *		were read before.
@@ -280,36 +141,28 @@ kafka_consumer_offsets_for_time(KafkaConsumer *consumer, const char *topic,
  * The ranges' offsets are absolute and within what the partitions hold.
  */
 void
-kafka_consumer_start(KafkaConsumer *consumer, const char *topic,
-					 const KafkaRange *ranges, int nranges)
+kafka_consumer_start(KafkaConsumer *consumer, const KafkaRange *ranges,
+					 int nranges)
 {
 	kafka_consumer_stop(consumer);
-
-	consumer->topic = MemoryContextStrdup(consumer->context, topic);
-	consumer->rkt = rd_kafka_topic_new(consumer->handle->rk, topic, NULL);
-	if (consumer->rkt == NULL)
-		ereport(ERROR,
-				(kafka_errcode(rd_kafka_last_error()),
-				 errmsg("could not read topic \"%s\": %s", topic,
-						rd_kafka_err2str(rd_kafka_last_error()))));
-	consumer->positions =
-		MemoryContextAlloc(consumer->context,
-						   sizeof(KafkaPartitionPosition) * Max(nranges, 1));
-	consumer->nreading = 0;
+	open_topics(consumer, ranges, nranges);
 	consumer->progress = GetCurrentTimestamp();
 
 	for (int i = 0; i < nranges; i++)
 	{
 		KafkaPartitionPosition *position = &consumer->positions[i];
+		KafkaConsumerTopic *topic = find_topic(consumer, consumer->rkts[i]);
 
+		position->topic = topic->name;
 		position->partition = ranges[i].partition;
 		position->position = ranges[i].start;
 		position->end = ranges[i].end;
 		position->at_end = ranges[i].start >= ranges[i].end;
 		position->at_log_end = false;
+		topic->positions[ranges[i].partition] = i;
 		consumer->npositions = i + 1;
 		if (!position->at_end)
-			start_partition(consumer, position);
+			start_partition(consumer, i);
 	}
 }
 
@@ -321,18 +174,28 @@ void
 kafka_consumer_stop(KafkaConsumer *consumer)
 {
 	kafka_consumer_release(consumer);
-	if (consumer->rkt == NULL)
-		return;
 	for (int i = 0; i < consumer->npositions; i++)
 		if (!consumer->positions[i].at_end)
-			rd_kafka_consume_stop(consumer->rkt,
+			rd_kafka_consume_stop(consumer->rkts[i],
 								  consumer->positions[i].partition);
-	rd_kafka_topic_destroy(consumer->rkt);
-	consumer->rkt = NULL;
+	for (int i = 0; i < consumer->ntopics; i++)
+	{
+		rd_kafka_topic_destroy(consumer->topics[i].rkt);
+		pfree(unconstify(char *, consumer->topics[i].name));
+		if (consumer->topics[i].positions != NULL)
+			pfree(consumer->topics[i].positions);
+	}
+	if (consumer->positions != NULL)
+	{
+		pfree(consumer->positions);
+		pfree(consumer->rkts);
+		pfree(consumer->topics);
+	}
+	consumer->positions = NULL;
 	consumer->npositions = 0;
 	consumer->nreading = 0;
-	pfree(consumer->positions);
-	pfree(consumer->topic);
+	consumer->ntopics = 0;
+	consumer->last = NULL;
 }
 
 /*
@@ -414,7 +277,8 @@ kafka_consumer_release(KafkaConsumer *consumer)
 		rd_kafka_message_destroy(consumer->raw[i]);
 	consumer->count = 0;
 	consumer->bytes = 0;
-	MemoryContextReset(consumer->batch);
+	if (consumer->batch != NULL)
+		MemoryContextReset(consumer->batch);
 }
 
 /*
@@ -440,126 +304,90 @@ kafka_consumer_positions(KafkaConsumer *consumer, int *n)
 }
 
 /*
- * In a thread: asks for the topic's partitions, then for their low and their
- * end offsets, each in one request to every leader.
+ * Opens the topics of the ranges and makes room for the positions.
  */
-static rd_kafka_resp_err_t
-run_offsets(rd_kafka_t *rk, void *arg, int timeout)
+static void
+open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 {
-	OffsetsCall *call = arg;
-	rd_kafka_resp_err_t err;
+	MemoryContext old = MemoryContextSwitchTo(consumer->context);
+	KafkaConsumerTopic *topic = NULL;
 
-	if (call->low == NULL)
+	consumer->rkts = palloc_array(rd_kafka_topic_t *, Max(nranges, 1));
+	consumer->topics = palloc_array(KafkaConsumerTopic, Max(nranges, 1));
+	consumer->positions = palloc_array(KafkaPartitionPosition, Max(nranges, 1));
+	for (int i = 0; i < nranges; i++)
 	{
-		err = find_partitions(rk, call, timeout);
-		if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-			return err;
+		if (topic == NULL || strcmp(topic->name, ranges[i].topic) != 0)
+			topic = open_topic(consumer, ranges[i].topic);
+		topic->npositions = Max(topic->npositions, ranges[i].partition + 1);
+		consumer->rkts[i] = topic->rkt;
 	}
-	err = ask_offsets(rk, call->low, RD_KAFKA_OFFSET_BEGINNING, timeout);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		err = ask_offsets(rk, call->end, RD_KAFKA_OFFSET_END, timeout);
-	return err;
-}
-
-static rd_kafka_resp_err_t
-find_partitions(rd_kafka_t *rk, OffsetsCall *call, int timeout)
-{
-	const struct rd_kafka_metadata *metadata;
-	const rd_kafka_metadata_topic_t *topic;
-	rd_kafka_resp_err_t err;
-
-	err = kafka_topic_metadata(rk, call->topic, &metadata, timeout);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err;
-
-	topic = &metadata->topics[0];
-	call->low = rd_kafka_topic_partition_list_new(topic->partition_cnt);
-	for (int i = 0; i < topic->partition_cnt; i++)
-		rd_kafka_topic_partition_list_add(call->low, call->topic,
-										  topic->partitions[i].id);
-	call->end = rd_kafka_topic_partition_list_copy(call->low);
-	rd_kafka_metadata_destroy(metadata);
-	return err;
+	qsort(consumer->topics, consumer->ntopics, sizeof(KafkaConsumerTopic),
+		  compare_topics);
+	for (int i = 0; i < consumer->ntopics; i++)
+	{
+		topic = &consumer->topics[i];
+		topic->positions = palloc_array(int, topic->npositions);
+		memset(topic->positions, -1, sizeof(int) * topic->npositions);
+	}
+	MemoryContextSwitchTo(old);
 }
 
 /*
- * In a thread: asks for a logical offset of all partitions at once.
- *
- * rd_kafka_offsets_for_times() passes -1 and -2 on, which mean in Kafka's
- * protocol what they mean here.  Under read_committed the end is the last
- * stable offset.
+ * Returns a topic that is open already, or opens it.
  */
-static rd_kafka_resp_err_t
-ask_offsets(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
-			int64 which, int timeout)
+static KafkaConsumerTopic *
+open_topic(KafkaConsumer *consumer, const char *name)
 {
-	rd_kafka_resp_err_t err;
+	KafkaConsumerTopic *topic = &consumer->topics[consumer->ntopics];
 
-	for (int i = 0; i < list->cnt; i++)
-		list->elems[i].offset = which;
-	err = rd_kafka_offsets_for_times(rk, list, timeout);
-	for (int i = 0; i < list->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-	{
-		err = list->elems[i].err;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[i].offset < 0)
-			err = RD_KAFKA_RESP_ERR__TIMED_OUT;
-	}
-	return err;
-}
+	for (int i = 0; i < consumer->ntopics; i++)
+		if (strcmp(consumer->topics[i].name, name) == 0)
+			return &consumer->topics[i];
 
-static void
-release_offsets(void *arg)
-{
-	OffsetsCall *call = arg;
-
-	if (call->low != NULL)
-		rd_kafka_topic_partition_list_destroy(call->low);
-	if (call->end != NULL)
-		rd_kafka_topic_partition_list_destroy(call->end);
-	free(call->topic);
-	free(call);
-}
-
-/*
- * In a thread: asks for the offsets at a time, in one request to every leader.
- */
-static rd_kafka_resp_err_t
-run_times(rd_kafka_t *rk, void *arg, int timeout)
-{
-	TimesCall  *call = arg;
-	rd_kafka_resp_err_t err;
-
-	for (int i = 0; i < call->offsets->cnt; i++)
-		call->offsets->elems[i].offset = call->timestamp;
-	err = rd_kafka_offsets_for_times(rk, call->offsets, timeout);
-	for (int i = 0; i < call->offsets->cnt && err == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
-		err = call->offsets->elems[i].err;
-	return err;
-}
-
-static void
-release_times(void *arg)
-{
-	TimesCall  *call = arg;
-
-	if (call->offsets != NULL)
-		rd_kafka_topic_partition_list_destroy(call->offsets);
-	free(call);
+	topic->name = pstrdup(name);
+	topic->positions = NULL;
+	topic->npositions = 0;
+	topic->rkt = rd_kafka_topic_new(consumer->handle->rk, name, NULL);
+	if (topic->rkt == NULL)
+		ereport(ERROR,
+				(kafka_errcode(rd_kafka_last_error()),
+				 errmsg("could not read topic \"%s\": %s", name,
+						rd_kafka_err2str(rd_kafka_last_error()))));
+	consumer->ntopics++;
+	return topic;
 }
 
 static int
-compare_offsets(const void *a, const void *b)
+compare_topics(const void *a, const void *b)
 {
-	int32		x = ((const KafkaPartitionOffsets *) a)->partition;
-	int32		y = ((const KafkaPartitionOffsets *) b)->partition;
+	uintptr_t	x = (uintptr_t) ((const KafkaConsumerTopic *) a)->rkt;
+	uintptr_t	y = (uintptr_t) ((const KafkaConsumerTopic *) b)->rkt;
 
 	return (x > y) - (x < y);
 }
 
-static void
-start_partition(KafkaConsumer *consumer, KafkaPartitionPosition *position)
+/*
+ * Returns the topic of librdkafka's, or NULL; the messages of one come in a
+ * row.
+ */
+static KafkaConsumerTopic *
+find_topic(KafkaConsumer *consumer, rd_kafka_topic_t *rkt)
 {
-	if (rd_kafka_consume_start_queue(consumer->rkt, position->partition,
+	KafkaConsumerTopic key = {.rkt = rkt};
+
+	if (consumer->last == NULL || consumer->last->rkt != rkt)
+		consumer->last = bsearch(&key, consumer->topics, consumer->ntopics,
+								 sizeof(KafkaConsumerTopic), compare_topics);
+	return consumer->last;
+}
+
+static void
+start_partition(KafkaConsumer *consumer, int i)
+{
+	KafkaPartitionPosition *position = &consumer->positions[i];
+
+	if (rd_kafka_consume_start_queue(consumer->rkts[i], position->partition,
 									 position->position,
 									 consumer->queue) != 0)
 	{
@@ -569,7 +397,7 @@ start_partition(KafkaConsumer *consumer, KafkaPartitionPosition *position)
 		ereport(ERROR,
 				(kafka_errcode(err),
 				 errmsg("could not read partition %d of topic \"%s\": %s",
-						position->partition, consumer->topic,
+						position->partition, position->topic,
 						rd_kafka_err2str(err))));
 	}
 	consumer->nreading++;
@@ -587,7 +415,7 @@ take_batch(KafkaConsumer *consumer, int max)
 	ssize_t		n;
 	rd_kafka_message_t **got;
 
-	if (consumer->rkt == NULL)
+	if (consumer->npositions == 0)
 		return 0;
 	max = Min(max, Max(INITIAL_BATCH, consumer->size));
 	reserve(consumer, max);
@@ -627,7 +455,7 @@ take_batch(KafkaConsumer *consumer, int max)
 static void
 take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 {
-	KafkaPartitionPosition *position = find_position(consumer, raw->partition);
+	KafkaPartitionPosition *position = find_position(consumer, raw);
 	KafkaMessage *message;
 	rd_kafka_timestamp_type_t type;
 
@@ -647,7 +475,7 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	}
 
 	message = &consumer->messages[consumer->count];
-	message->topic = consumer->topic;
+	message->topic = position->topic;
 	message->partition = raw->partition;
 	message->offset = raw->offset;
 	message->timestamp = rd_kafka_message_timestamp(raw, &type);
@@ -707,16 +535,24 @@ reach(KafkaConsumer *consumer, KafkaPartitionPosition *position, int64 offset)
 		return;
 	position->at_end = true;
 	consumer->nreading--;
-	rd_kafka_consume_stop(consumer->rkt, position->partition);
+	rd_kafka_consume_stop(consumer->rkts[position - consumer->positions],
+						  position->partition);
 }
 
+/*
+ * Returns the position of a message's partition, or NULL when it is none that
+ * is being read.
+ */
 static KafkaPartitionPosition *
-find_position(KafkaConsumer *consumer, int32 partition)
+find_position(KafkaConsumer *consumer, const rd_kafka_message_t *raw)
 {
-	for (int i = 0; i < consumer->npositions; i++)
-		if (consumer->positions[i].partition == partition)
-			return &consumer->positions[i];
-	return NULL;
+	KafkaConsumerTopic *topic = find_topic(consumer, raw->rkt);
+
+	if (topic == NULL || raw->partition < 0 ||
+		raw->partition >= topic->npositions ||
+		topic->positions[raw->partition] < 0)
+		return NULL;
+	return &consumer->positions[topic->positions[raw->partition]];
 }
 
 /*
@@ -729,7 +565,8 @@ raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	int32		partition = raw->partition;
 	int64		offset = raw->offset;
 	char	   *reason = pstrdup(rd_kafka_message_errstr(raw));
-	KafkaPartitionPosition *position = find_position(consumer, partition);
+	char	   *topic = pstrdup(raw->rkt != NULL ? rd_kafka_topic_name(raw->rkt) : "");
+	KafkaPartitionPosition *position = find_position(consumer, raw);
 
 	rd_kafka_message_destroy(raw);
 	if (err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
@@ -738,13 +575,13 @@ raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("offset " INT64_FORMAT " of partition %d of topic \"%s\" is out of range",
 						position != NULL ? position->position : offset,
-						partition, consumer->topic),
+						partition, topic),
 				 errdetail_internal("%s", reason),
 				 errhint("The messages have been deleted by retention, or the topic has been recreated.")));
 	ereport(ERROR,
 			(kafka_errcode(err),
 			 errmsg("could not read partition %d of topic \"%s\": %s",
-					partition, consumer->topic, rd_kafka_err2str(err)),
+					partition, topic, rd_kafka_err2str(err)),
 			 errdetail_internal("%s", reason)));
 }
 
@@ -768,7 +605,7 @@ raise_no_answer(KafkaConsumer *consumer)
 					 errmsg("no answer from Kafka for %d ms",
 							consumer->options->timeout),
 					 errdetail("Partition %d of topic \"%s\" has been read to offset " INT64_FORMAT ", of " INT64_FORMAT ".%s%s",
-							   position->partition, consumer->topic,
+							   position->partition, position->topic,
 							   position->position, position->end,
 							   consumer->handle->reason[0] != '\0' ?
 							   " The client's last error: " : "",

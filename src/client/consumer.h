@@ -1,15 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * consumer.h
- *	  Reads offset ranges of one topic.
+ *	  Reads offset ranges of topics.
  *
  * NOTES
  *	  A consumer belongs to the memory context that is current when it is
  *	  opened: the context's reset or deletion closes it, so an ERROR anywhere
  *	  leaves no thread and no socket behind.  It uses no consumer group.
  *
- *	  Messages that poll() has taken stay valid until release() or close().
- *	  Nothing here waits without checking for interrupts.
+ *	  Messages that poll() has taken stay valid until release(), stop(),
+ *	  start() or close().  Nothing here waits without checking for interrupts.
+ *
+ *	  Names of topics: start() copies those of its ranges; what messages and
+ *	  positions point to is the consumer's copy, one for each topic, valid
+ *	  until stop(), the next start() or close().  Those of KafkaPartitionOffsets
+ *	  are the strings of the list that the caller has given to offsets().
  *
  *-------------------------------------------------------------------------
  */
@@ -24,6 +29,7 @@ typedef struct KafkaConsumer KafkaConsumer;
 /* What a partition holds at the moment of the question. */
 typedef struct KafkaPartitionOffsets
 {
+	const char *topic;
 	int32		partition;
 	int64		low;			/* earliest offset that is still there */
 	int64		end;			/* last stable offset under read_committed,
@@ -33,6 +39,7 @@ typedef struct KafkaPartitionOffsets
 /* How far one of the ranges given to start() has been read. */
 typedef struct KafkaPartitionPosition
 {
+	const char *topic;
 	int32		partition;
 	int64		position;		/* next offset, past every message that poll()
 								 * has handed out and past gaps */
@@ -41,16 +48,11 @@ typedef struct KafkaPartitionPosition
 	bool		at_log_end;		/* the log had nothing more when last seen */
 } KafkaPartitionPosition;
 
+/* consumer.c */
 extern KafkaConsumer *kafka_consumer_open(const KafkaClientOptions *options);
 extern void kafka_consumer_close(KafkaConsumer *consumer);
 extern void kafka_consumer_want_headers(KafkaConsumer *consumer, bool want);
-extern int	kafka_consumer_offsets(KafkaConsumer *consumer, const char *topic,
-								   KafkaPartitionOffsets **offsets);
-extern void kafka_consumer_offsets_for_time(KafkaConsumer *consumer,
-											const char *topic, int64 timestamp,
-											const KafkaPartitionOffsets *partitions,
-											int n, int64 *offsets);
-extern void kafka_consumer_start(KafkaConsumer *consumer, const char *topic,
+extern void kafka_consumer_start(KafkaConsumer *consumer,
 								 const KafkaRange *ranges, int nranges);
 extern void kafka_consumer_stop(KafkaConsumer *consumer);
 extern int	kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout);
@@ -62,5 +64,14 @@ extern void kafka_consumer_release(KafkaConsumer *consumer);
 extern bool kafka_consumer_finished(KafkaConsumer *consumer);
 extern const KafkaPartitionPosition *kafka_consumer_positions(KafkaConsumer *consumer,
 															  int *n);
+
+/* consumer_offsets.c */
+extern List *kafka_consumer_topics(KafkaConsumer *consumer, const char *spec);
+extern int	kafka_consumer_offsets(KafkaConsumer *consumer, const List *topics,
+								   KafkaPartitionOffsets **offsets);
+extern void kafka_consumer_offsets_for_time(KafkaConsumer *consumer,
+											int64 timestamp,
+											const KafkaPartitionOffsets *partitions,
+											int n, int64 *offsets);
 
 #endif							/* KAFKA_CONSUMER_H */

@@ -98,6 +98,8 @@ extern rd_kafka_resp_err_t kafka_topic_metadata(rd_kafka_t *rk,
 												const char *topic,
 												const struct rd_kafka_metadata **metadata,
 												int timeout);
+extern rd_kafka_resp_err_t kafka_topic_error(const rd_kafka_metadata_topic_t *topic);
+extern const struct rd_kafka_metadata *kafka_call_topics(KafkaHandle *handle);
 
 /* pool.c; pool.h has what others may use */
 extern KafkaHandle *kafka_pool_take(const char *key);

@@ -256,6 +256,7 @@ kafka_quals_ranges(List *boxes, const KafkaPartitionOffsets *partition,
 		if (start >= partition->end || last < start)
 			continue;
 		range = palloc(sizeof(KafkaRange));
+		range->topic = partition->topic;
 		range->partition = partition->partition;
 		range->start = start;
 		range->end = last < partition->end ? last + 1 : partition->end;

@@ -40,8 +40,9 @@
 
 static void add_block(KafkaSample *sample, BlockNumber block, int64 width,
 					  int *ranges);
-static void add_range(KafkaSample *sample, int round, int32 partition,
-					  int64 start, int64 end);
+static void add_range(KafkaSample *sample, int round,
+					  const KafkaPartitionOffsets *partition, int64 start,
+					  int64 end);
 static bool next_round(KafkaSample *sample);
 static bool is_of_message(const ErrorData *error);
 
@@ -60,18 +61,19 @@ kafka_sample_consumer(KafkaClientOptions *client)
 
 /*
  * kafka_sample_open
- *		Asks what there is of a topic.
+ *		Asks what there is of the topics that an option "topic" means.
  *
- * The sample is in the current memory context, and topic must live as long.
+ * The sample is in the current memory context.
  */
 KafkaSample *
-kafka_sample_open(KafkaConsumer *consumer, const char *topic)
+kafka_sample_open(KafkaConsumer *consumer, const char *spec)
 {
 	KafkaSample *sample = palloc0(sizeof(KafkaSample));
 
 	sample->consumer = consumer;
-	sample->topic = topic;
-	sample->noffsets = kafka_consumer_offsets(consumer, topic,
+	sample->noffsets = kafka_consumer_offsets(consumer,
+											  kafka_consumer_topics(consumer,
+																	spec),
 											  &sample->offsets);
 	for (int i = 0; i < sample->noffsets; i++)
 		sample->size += sample->offsets[i].end - sample->offsets[i].low;
@@ -134,7 +136,7 @@ add_block(KafkaSample *sample, BlockNumber block, int64 width, int *ranges)
 		{
 			int64		start = offsets->low + left * width;
 
-			add_range(sample, ranges[i]++, offsets->partition, start,
+			add_range(sample, ranges[i]++, offsets, start,
 					  Min(offsets->end, start + width));
 			return;
 		}
@@ -162,7 +164,7 @@ kafka_sample_latest(KafkaSample *sample, int messages)
 		{
 			int64		start = Max(end - (width << step), offsets->low);
 
-			add_range(sample, step, offsets->partition, start, end);
+			add_range(sample, step, offsets, start, end);
 			end = start;
 		}
 	}
@@ -172,12 +174,13 @@ kafka_sample_latest(KafkaSample *sample, int messages)
  * Adds a range to a round, which is an old one or the next.
  */
 static void
-add_range(KafkaSample *sample, int round, int32 partition, int64 start,
-		  int64 end)
+add_range(KafkaSample *sample, int round,
+		  const KafkaPartitionOffsets *partition, int64 start, int64 end)
 {
 	KafkaRange *range = palloc(sizeof(KafkaRange));
 
-	range->partition = partition;
+	range->topic = partition->topic;
+	range->partition = partition->partition;
 	range->start = start;
 	range->end = end;
 	sample->covered += end - start;
@@ -233,8 +236,7 @@ next_round(KafkaSample *sample)
 	ranges = palloc_array(KafkaRange, list_length(round));
 	foreach(lc, round)
 		ranges[foreach_current_index(lc)] = *(KafkaRange *) lfirst(lc);
-	kafka_consumer_start(sample->consumer, sample->topic, ranges,
-						 list_length(round));
+	kafka_consumer_start(sample->consumer, ranges, list_length(round));
 	pfree(ranges);
 	return true;
 }

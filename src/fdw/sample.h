@@ -14,7 +14,6 @@ typedef struct KafkaSample
 {
 	/* for the life of the sample */
 	KafkaConsumer *consumer;
-	const char *topic;
 	KafkaPartitionOffsets *offsets;
 	int			noffsets;
 	int64		size;			/* offsets of all partitions */
@@ -33,7 +32,7 @@ typedef struct KafkaSample
 
 extern KafkaConsumer *kafka_sample_consumer(KafkaClientOptions *client);
 extern KafkaSample *kafka_sample_open(KafkaConsumer *consumer,
-									  const char *topic);
+									  const char *spec);
 extern void kafka_sample_spread(KafkaSample *sample, int messages);
 extern void kafka_sample_latest(KafkaSample *sample, int messages);
 extern const KafkaMessage *kafka_sample_next(KafkaSample *sample);

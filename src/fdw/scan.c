@@ -383,7 +383,7 @@ next_round(KafkaScanState *state)
 	ranges = palloc_array(KafkaRange, list_length(round));
 	foreach(lc, round)
 		ranges[n++] = *(KafkaRange *) lfirst(lc);
-	kafka_consumer_start(state->consumer, state->options->topic, ranges, n);
+	kafka_consumer_start(state->consumer, ranges, n);
 	pfree(ranges);
 	return true;
 }
@@ -452,9 +452,8 @@ ask_time(KafkaScanState *state, int64 time)
 
 	times->time = time;
 	times->offsets = palloc_array(int64, state->noffsets);
-	kafka_consumer_offsets_for_time(state->consumer, state->options->topic,
-									time, state->offsets, state->noffsets,
-									times->offsets);
+	kafka_consumer_offsets_for_time(state->consumer, time, state->offsets,
+									state->noffsets, times->offsets);
 	state->times = lappend(state->times, times);
 	return times;
 }

@@ -48,22 +48,23 @@ kafka_snapshot_take(KafkaConsumer *consumer, const KafkaTableOptions *options,
 					KafkaPartitionOffsets **offsets)
 {
 	KafkaSnapshot *snapshot;
+	List	   *topics;
 	int			n;
 
-	if (!IsolationUsesXactSnapshot())
-		return kafka_consumer_offsets(consumer, options->topic, offsets);
-
-	snapshot = find_snapshot(options);
-	if (snapshot == NULL)
+	if (IsolationUsesXactSnapshot() &&
+		(snapshot = find_snapshot(options)) != NULL)
 	{
-		n = kafka_consumer_offsets(consumer, options->topic, offsets);
-		keep_snapshot(options, *offsets, n);
-		return n;
+		*offsets = palloc_array(KafkaPartitionOffsets,
+								Max(snapshot->noffsets, 1));
+		memcpy(*offsets, snapshot->offsets,
+			   sizeof(KafkaPartitionOffsets) * snapshot->noffsets);
+		return snapshot->noffsets;
 	}
-	*offsets = palloc_array(KafkaPartitionOffsets, snapshot->noffsets);
-	memcpy(*offsets, snapshot->offsets,
-		   sizeof(KafkaPartitionOffsets) * snapshot->noffsets);
-	return snapshot->noffsets;
+	topics = kafka_consumer_topics(consumer, options->topic);
+	n = kafka_consumer_offsets(consumer, topics, offsets);
+	if (IsolationUsesXactSnapshot())
+		keep_snapshot(options, *offsets, n);
+	return n;
 }
 
 static bool
@@ -107,8 +108,13 @@ keep_snapshot(const KafkaTableOptions *options,
 	snapshot->serverid = options->client->serverid;
 	snapshot->topic = pstrdup(options->topic);
 	snapshot->committed = reads_committed(options);
-	snapshot->offsets = palloc_array(KafkaPartitionOffsets, noffsets);
+	snapshot->offsets = palloc_array(KafkaPartitionOffsets, Max(noffsets, 1));
 	memcpy(snapshot->offsets, offsets, sizeof(KafkaPartitionOffsets) * noffsets);
+	for (int i = 0; i < noffsets; i++)
+		if (i > 0 && strcmp(offsets[i].topic, offsets[i - 1].topic) == 0)
+			snapshot->offsets[i].topic = snapshot->offsets[i - 1].topic;
+		else
+			snapshot->offsets[i].topic = pstrdup(offsets[i].topic);
 	snapshot->noffsets = noffsets;
 	snapshots = lappend(snapshots, snapshot);
 	MemoryContextSwitchTo(old);

@@ -116,7 +116,8 @@ put_watermarks(ReturnSetInfo *result, KafkaClientOptions *options,
 
 	kafka_options_set(options, "isolation.level", "read_uncommitted");
 	consumer = kafka_consumer_open(options);
-	n = kafka_consumer_offsets(consumer, topic, &offsets);
+	n = kafka_consumer_offsets(consumer, list_make1(unconstify(char *, topic)),
+							   &offsets);
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[3];

@@ -470,7 +470,7 @@ get_offsets(const KafkaSubscription *subscription, int64 timeout,
 	options->client->timeout = Min(options->client->timeout,
 								   Max(timeout, MIN_TIMEOUT));
 	consumer = kafka_consumer_open(options->client);
-	n = kafka_consumer_offsets(consumer, subscription->topic, offsets);
+	n = kafka_consumer_offsets(consumer, list_make1(subscription->topic), offsets);
 	kafka_consumer_close(consumer);
 	return n;
 }

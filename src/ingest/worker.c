@@ -272,12 +272,12 @@ start_reading(KafkaWorker *worker)
 
 	for (int i = 0; i < worker->npartitions; i++)
 	{
+		ranges[i].topic = worker->subscription->topic;
 		ranges[i].partition = worker->partitions[i].partition;
 		ranges[i].start = worker->partitions[i].seen;
 		ranges[i].end = KAFKA_OFFSET_MAX;
 	}
-	kafka_consumer_start(worker->consumer, worker->subscription->topic,
-						 ranges, worker->npartitions);
+	kafka_consumer_start(worker->consumer, ranges, worker->npartitions);
 	worker->moves = palloc_array(KafkaMove, worker->npartitions);
 	worker->last_write = GetCurrentTimestamp();
 }

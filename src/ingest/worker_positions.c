@@ -33,7 +33,7 @@ kafka_worker_ask_offsets(KafkaWorker *worker)
 		pfree(worker->offsets);
 	worker->offsets = NULL;
 	worker->noffsets = kafka_consumer_offsets(worker->consumer,
-											  worker->subscription->topic,
+											  list_make1(worker->subscription->topic),
 											  &worker->offsets);
 	worker->asked = GetCurrentTimestamp();
 	for (int i = 0; i < worker->npartitions; i++)

@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * consumer_internal.h
+ *	  What the files of the consumer share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_CONSUMER_INTERNAL_H
+#define KAFKA_CONSUMER_INTERNAL_H
+
+#include "client/consumer.h"
+#include "client/handle.h"
+#include "datatype/timestamp.h"
+
+/* A topic that is being read. */
+typedef struct KafkaConsumerTopic
+{
+	const char *name;
+	rd_kafka_topic_t *rkt;
+	int		   *positions;		/* index of a partition's position, or -1 */
+	int			npositions;		/* entries there */
+} KafkaConsumerTopic;
+
+struct KafkaConsumer
+{
+	/* for the life of the consumer */
+	KafkaHandle *handle;
+	const KafkaClientOptions *options;
+	MemoryContext context;		/* owns the consumer and what it allocates */
+	MemoryContextCallback callback;
+	rd_kafka_queue_t *queue;	/* all partitions' messages */
+	bool		wake_fetcher;	/* this librdkafka needs it */
+	bool		want_headers;	/* messages come with their headers */
+
+	/* from start() to stop(), not in a child context: those go first */
+	KafkaConsumerTopic *topics; /* ordered by rkt */
+	int			ntopics;
+	KafkaConsumerTopic *last;	/* the one of the last message, or NULL */
+	KafkaPartitionPosition *positions;	/* ordered as the ranges */
+	rd_kafka_topic_t **rkts;	/* of the positions */
+	int			npositions;
+	int			nreading;		/* not at their end */
+	TimestampTz progress;		/* when something last came */
+
+	/* since release() */
+	rd_kafka_message_t **raw;
+	KafkaMessage *messages;
+	int			count;
+	int			size;			/* of both arrays */
+	int64		bytes;
+	MemoryContext batch;		/* headers */
+
+	/* since the fetcher was last woken */
+	int64		taken;			/* messages */
+	int64		taken_bytes;
+};
+
+#endif							/* KAFKA_CONSUMER_INTERNAL_H */
