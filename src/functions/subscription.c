@@ -16,7 +16,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -24,6 +23,7 @@
 #include "compat.h"
 #include "fmgr.h"
 #include "format/format.h"
+#include "ingest/apply.h"
 #include "ingest/catalog.h"
 #include "ingest/relations.h"
 #include "ingest/shmem.h"
@@ -378,22 +378,17 @@ check_supported(const KafkaSubscription *subscription)
 static void
 check_relations(const KafkaSubscription *subscription)
 {
-	Relation	source = kafka_open_source(subscription->source,
-										   subscription->name);
-	Relation	target = kafka_open_target(subscription->target,
-										   subscription->name);
-	List	   *columns;
+	KafkaApply	apply;
 
-	kafka_check_source(source, subscription->owner);
-	kafka_check_server(source, subscription->owner);
-	columns = kafka_map_columns(source, target);
-	kafka_check_target(target, subscription->owner, columns);
-	(void) kafka_rowmap_create(source,
+	kafka_apply_open(&apply, subscription);
+	kafka_check_source(apply.source, subscription->owner);
+	kafka_check_server(apply.source, subscription->owner);
+	kafka_apply_check(&apply);
+	(void) kafka_rowmap_create(apply.source,
 							   kafka_options_table(subscription->source,
 												   subscription->owner),
 							   NULL);
-	table_close(target, NoLock);
-	table_close(source, NoLock);
+	kafka_apply_close(&apply);
 }
 
 /*

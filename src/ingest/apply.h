@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * apply.h
- *	  Messages into a table.
+ *	  Messages into a table: the one way in, whatever is done with them.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,11 +12,57 @@
 #include "ingest/catalog.h"
 #include "utils/rel.h"
 
-extern int	kafka_apply_messages(const KafkaSubscription *subscription,
-								 const KafkaTableOptions *options,
-								 Relation source, Relation target,
-								 const List *columns,
-								 KafkaConsumer *consumer, int first, int last,
-								 int64 *rows, bool *decoding);
+struct KafkaApplyMethod;
+
+/* Messages to be applied in the current transaction. */
+typedef struct KafkaApply
+{
+	/* from kafka_apply_open() to kafka_apply_close() */
+	const KafkaSubscription *subscription;
+	Relation	source;
+	Relation	target;			/* NULL where the subscription has none */
+
+	/* from kafka_apply_check() on */
+	const struct KafkaApplyMethod *method;
+	List	   *columns;		/* of KafkaColumnMap: source to target */
+
+	/* for kafka_apply_run() */
+	const KafkaTableOptions *options;	/* of the source, for the owner */
+	KafkaConsumer *consumer;	/* its batch has the messages */
+	int			first;			/* messages [first, last); last is lowered */
+	int			last;			/* where fewer were applied */
+
+	/* told by it, also when it ends with an ERROR */
+	int64		rows;			/* that were stored */
+	bool		decoding;		/* looks at a single message; an ERROR then
+								 * says itself which one it is about */
+} KafkaApply;
+
+/*
+ * A way to apply messages.
+ *
+ * check	raises an ERROR where the owner may not do what apply does, or where
+ *			source, target and subscription do not fit together; sets columns
+ *			if it wants to.  Called when a subscription is made or changed, and
+ *			in each batch.
+ * apply	applies the messages.  A snapshot is active.  It may end early,
+ *			between two messages, but applies at least one.  Its ERRORs roll
+ *			back the transaction, and the worker divides the batch.
+ */
+typedef struct KafkaApplyMethod
+{
+	const char *name;			/* for kafka.stat_subscription */
+	void		(*check) (KafkaApply *apply);
+	void		(*apply) (KafkaApply *apply);
+} KafkaApplyMethod;
+
+/* apply_*.c */
+extern const KafkaApplyMethod kafka_apply_copy;
+
+extern void kafka_apply_open(KafkaApply *apply,
+							 const KafkaSubscription *subscription);
+extern void kafka_apply_check(KafkaApply *apply);
+extern void kafka_apply_run(KafkaApply *apply);
+extern void kafka_apply_close(KafkaApply *apply);
 
 #endif							/* KAFKA_APPLY_H */

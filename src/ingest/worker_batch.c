@@ -15,10 +15,7 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
-#include "ingest/apply.h"
-#include "ingest/relations.h"
 #include "ingest/worker_internal.h"
 #include "pgstat.h"
 #include "utils/guc.h"
@@ -30,6 +27,7 @@
 
 static bool apply_range(KafkaWorker *worker, int first, int last);
 static void write_range(KafkaWorker *worker);
+static void apply_messages(KafkaWorker *worker);
 static void add_error_context(void *arg);
 static bool lock_definition(KafkaWorker *worker);
 static void note_commit(KafkaWorker *worker);
@@ -109,10 +107,7 @@ apply_range(KafkaWorker *worker, int first, int last)
 static void
 write_range(KafkaWorker *worker)
 {
-	KafkaSubscription *subscription = worker->subscription;
-	Relation	source;
-	Relation	target;
-	List	   *columns;
+	KafkaApply *apply = &worker->apply;
 	ErrorContextCallback callback = {
 		.callback = add_error_context,
 		.arg = worker,
@@ -121,9 +116,8 @@ write_range(KafkaWorker *worker)
 
 	error_context_stack = &callback;
 	worker->preparing = true;
-	worker->decoding = false;
 	worker->written = false;
-	worker->rows = 0;
+	memset(apply, 0, sizeof(KafkaApply));
 	worker->nmoves = 0;
 	StartTransactionCommand();
 	SetConfigOption("lock_timeout", LOCK_SLICE, PGC_SUSET, PGC_S_OVERRIDE);
@@ -133,34 +127,38 @@ write_range(KafkaWorker *worker)
 		error_context_stack = callback.previous;
 		return;
 	}
-	source = kafka_open_source(subscription->source, subscription->name);
-	target = kafka_open_target(subscription->target, subscription->name);
+	kafka_apply_open(apply, worker->subscription);
 	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	kafka_check_source(source, subscription->owner);
-	columns = kafka_map_columns(source, target);
-	kafka_check_target(target, subscription->owner, columns);
+	kafka_apply_check(apply);
 	worker->preparing = false;
 	kafka_worker_show_state(worker, KAFKA_WORKER_APPLYING);
 	if (!worker->outdated)
 	{
 		if (worker->first < worker->last)
-			worker->last = worker->first +
-				kafka_apply_messages(subscription, worker->options,
-									 source, target, columns,
-									 worker->consumer, worker->first,
-									 worker->last, &worker->rows,
-									 &worker->decoding);
+			apply_messages(worker);
 		kafka_worker_move_positions(worker);
 		worker->written = true;
 	}
-	table_close(target, NoLock);
-	table_close(source, NoLock);
+	kafka_apply_close(apply);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	error_context_stack = callback.previous;
 	pgstat_report_stat(false);
+}
+
+static void
+apply_messages(KafkaWorker *worker)
+{
+	KafkaApply *apply = &worker->apply;
+
+	apply->options = worker->options;
+	apply->consumer = worker->consumer;
+	apply->first = worker->first;
+	apply->last = worker->last;
+	kafka_apply_run(apply);
+	worker->last = apply->last;
 }
 
 /*
@@ -174,7 +172,7 @@ add_error_context(void *arg)
 	KafkaWorker *worker = arg;
 	const KafkaMessage *message;
 
-	if (!worker->preparing && !worker->decoding &&
+	if (!worker->preparing && !worker->apply.decoding &&
 		worker->last - worker->first == 1)
 	{
 		message = kafka_consumer_message(worker->consumer, worker->first);
@@ -234,7 +232,7 @@ note_commit(KafkaWorker *worker)
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	stats->messages += count;
-	stats->rows += worker->rows;
+	stats->rows += worker->apply.rows;
 	stats->bytes += bytes;
 	stats->batches += count > 0 ? 1 : 0;
 	stats->last_commit = worker->last_write;

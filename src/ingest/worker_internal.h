@@ -9,6 +9,7 @@
 #define KAFKA_WORKER_INTERNAL_H
 
 #include "client/consumer.h"
+#include "ingest/apply.h"
 #include "ingest/catalog.h"
 #include "ingest/shmem.h"
 
@@ -49,9 +50,8 @@ typedef struct KafkaWorker
 	int			first;			/* messages [first, last) of the batch */
 	int			last;
 	int			nmoves;
-	int64		rows;
+	KafkaApply	apply;
 	bool		preparing;		/* does not look at messages yet */
-	bool		decoding;		/* looks at a single one */
 	bool		written;		/* neither outdated nor failed */
 } KafkaWorker;
 
