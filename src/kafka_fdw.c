@@ -52,7 +52,7 @@ _PG_init(void)
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("kafka_fdw.fetch_memory",
 							"Memory that one consumer uses for messages fetched ahead.",
-							"A consumer may exceed it by one fetch response per broker.",
+							"Where messages are compressed very well, what a response is unpacked to may exceed it.",
 							&kafka_fetch_memory, 64 * 1024, 1024, 2097151,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("kafka_fdw.idle_timeout",

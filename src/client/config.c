@@ -7,17 +7,24 @@
  *	  Three layers, later ones win: defaults that a user may override, the
  *	  user's properties, and what this extension owns.
  *
- *	  Fetching ahead is bounded by kafka_fdw.fetch_memory.  librdkafka counts
- *	  messages and payload bytes but not its own overhead of some 350 bytes a
- *	  message, so both thresholds are set: a message for every 512 bytes, and
- *	  half of the memory for payload.  How a consumer keeps the fetcher from
- *	  idling at a threshold is told in consumer.c.
+ *	  Fetching ahead is bounded by kafka_fdw.fetch_memory.  librdkafka stops
+ *	  to ask for more at a threshold of messages or of payload bytes, which do
+ *	  not count its own overhead of some 350 bytes a message, and then still
+ *	  takes one response of each broker, which is unpacked as a whole.  So the
+ *	  thresholds are a message for every 1024 bytes and a quarter of the memory
+ *	  for payload, and a response is at most a sixteenth of it, as compressed.
+ *	  How a consumer keeps the fetcher from idling at a threshold is told in
+ *	  consumer.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "client/handle.h"
+
+/* what a broker gives at once, of all partitions and of one: Kafka's defaults */
+#define MAX_RESPONSE_BYTES (50 * 1024 * 1024)
+#define MAX_PARTITION_BYTES (1024 * 1024)
 
 typedef struct Setting
 {
@@ -60,6 +67,10 @@ static void set_all(rd_kafka_conf_t *conf, const Setting *settings, int n,
 static void set_number(rd_kafka_conf_t *conf, const char *name, int64 value);
 static void set_memory(rd_kafka_conf_t *conf,
 					   const KafkaClientOptions *options);
+static void set_at_most(rd_kafka_conf_t *conf,
+						const KafkaClientOptions *options, const char *name,
+						int64 value);
+static bool is_memory(const char *name);
 
 /*
  * kafka_config_make
@@ -91,12 +102,23 @@ kafka_config_make(rd_kafka_type_t type, const KafkaClientOptions *options)
 		KafkaProperty *property = lfirst(lc);
 
 		if ((property->clients & client) != 0 &&
-			strncmp(property->name, "queued.", 7) != 0)
+			!(client == KAFKA_FOR_CONSUMER && is_memory(property->name)))
 			set(conf, property->name, property->value, true);
 	}
 	set_all(conf, owned, lengthof(owned), client);
 
 	return conf;
+}
+
+/*
+ * Tells whether a property is one of those that set_memory() looks at.
+ */
+static bool
+is_memory(const char *name)
+{
+	return strncmp(name, "queued.", 7) == 0 ||
+		strcmp(name, "fetch.max.bytes") == 0 ||
+		strcmp(name, "message.max.bytes") == 0;
 }
 
 static void
@@ -108,22 +130,37 @@ set_all(rd_kafka_conf_t *conf, const Setting *settings, int n, int client)
 }
 
 /*
- * Sets how much is fetched ahead; a user's property can only lower it.
+ * Sets how much is fetched ahead and at once; a user's properties can only
+ * lower it, but for what a response has of one partition.
  */
 static void
 set_memory(rd_kafka_conf_t *conf, const KafkaClientOptions *options)
 {
-	const char *kbytes = kafka_options_get(options, "queued.max.messages.kbytes");
-	const char *messages = kafka_options_get(options, "queued.min.messages");
-	int64		max_kbytes = kafka_fetch_memory / 2;
-	int64		max_messages = (int64) kafka_fetch_memory * 2;
+	int64		memory = (int64) kafka_fetch_memory * 1024;
 
-	if (kbytes != NULL)
-		max_kbytes = Min(max_kbytes, atoi(kbytes));
-	if (messages != NULL)
-		max_messages = Min(max_messages, atoi(messages));
-	set_number(conf, "queued.max.messages.kbytes", max_kbytes);
-	set_number(conf, "queued.min.messages", max_messages);
+	set_at_most(conf, options, "queued.max.messages.kbytes", memory / 4096);
+	set_at_most(conf, options, "queued.min.messages", memory / 1024);
+	set_at_most(conf, options, "fetch.max.bytes",
+				Min(memory / 64, MAX_RESPONSE_BYTES));
+	set_number(conf, "fetch.message.max.bytes",
+			   Min(memory / 64, MAX_PARTITION_BYTES));
+
+	/* of a consumer it is nothing but the least that fetch.max.bytes may be */
+	set_number(conf, "message.max.bytes", 1000);
+}
+
+/*
+ * Sets a number, or the user's where that is less.
+ */
+static void
+set_at_most(rd_kafka_conf_t *conf, const KafkaClientOptions *options,
+			const char *name, int64 value)
+{
+	const char *user = kafka_options_get(options, name);
+
+	if (user != NULL)
+		value = Min(value, strtoll(user, NULL, 10));
+	set_number(conf, name, Max(value, 1));
 }
 
 static void

@@ -25,6 +25,11 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "client/consumer_internal.h"
 #include "compat.h"
 #include "utils/memutils.h"
@@ -35,8 +40,12 @@
 #define WAKE_MESSAGES 4096
 #define WAKE_BYTES (1024 * 1024)
 
+/* bytes read by a consumer that make it worth returning memory */
+#define TRIM_BYTES (16 * 1024 * 1024)
+
 static void close_consumer(void *arg);
 static void end_consumer(KafkaConsumer *consumer, bool keep);
+static void return_memory(void);
 static void open_topics(KafkaConsumer *consumer, const KafkaRange *ranges,
 						int nranges);
 static KafkaConsumerTopic *open_topic(KafkaConsumer *consumer,
@@ -46,6 +55,7 @@ static KafkaConsumerTopic *find_topic(KafkaConsumer *consumer,
 									  rd_kafka_topic_t *rkt);
 static void start_partition(KafkaConsumer *consumer, int i);
 static int	take_batch(KafkaConsumer *consumer, int max);
+static int	messages_at_once(const KafkaConsumer *consumer);
 static void take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw);
 static void reserve(KafkaConsumer *consumer, int n);
 static void reach(KafkaConsumer *consumer, KafkaPartitionPosition *position,
@@ -131,6 +141,20 @@ end_consumer(KafkaConsumer *consumer, bool keep)
 		rd_kafka_queue_destroy(consumer->queue);
 	kafka_handle_close(consumer->handle, keep);
 	consumer->handle = NULL;
+	if (consumer->seen_bytes > TRIM_BYTES)
+		return_memory();
+}
+
+/*
+ * Returns to the system what librdkafka has freed, which the C library
+ * otherwise keeps for each of its threads.
+ */
+static void
+return_memory(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 /*
@@ -418,6 +442,7 @@ take_batch(KafkaConsumer *consumer, int max)
 	if (consumer->npositions == 0)
 		return 0;
 	max = Min(max, Max(INITIAL_BATCH, consumer->size));
+	max = Min(max, messages_at_once(consumer));
 	reserve(consumer, max);
 	got = consumer->raw + consumer->count;
 	n = rd_kafka_consume_batch_queue(consumer->queue, 0, got, max);
@@ -446,6 +471,22 @@ take_batch(KafkaConsumer *consumer, int max)
 	if (n == max)
 		reserve(consumer, 2 * max);
 	return consumer->count - before;
+}
+
+/*
+ * Returns how many messages a batch may have, by the size that they have had
+ * so far, for it not to be more than what is fetched at once: what is taken
+ * off the queue is fetched anew.
+ */
+static int
+messages_at_once(const KafkaConsumer *consumer)
+{
+	int64		bytes = (int64) kafka_fetch_memory * 1024 / 16;
+	int64		size = 0;
+
+	if (consumer->seen > 0)
+		size = consumer->seen_bytes / consumer->seen;
+	return Max(1, Min(bytes / Max(size, 1), INT_MAX));
 }
 
 /*
@@ -492,6 +533,8 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	message->nheaders = 0;
 	consumer->raw[consumer->count++] = raw;
 	consumer->bytes += raw->len + raw->key_len;
+	consumer->seen++;
+	consumer->seen_bytes += raw->len + raw->key_len;
 	position->at_log_end = false;
 	reach(consumer, position, raw->offset + 1);
 }

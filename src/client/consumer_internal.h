@@ -50,6 +50,10 @@ struct KafkaConsumer
 	int64		bytes;
 	MemoryContext batch;		/* headers */
 
+	/* since open() */
+	int64		seen;			/* messages */
+	int64		seen_bytes;
+
 	/* since the fetcher was last woken */
 	int64		taken;			/* messages */
 	int64		taken_bytes;

@@ -280,6 +280,21 @@ sub produce
 	return $self->_produce([ 'produce', $topic ], @messages);
 }
 
+=item $broker->fill($topic, $count, $bytes, $random)
+
+Produces so many messages of so many bytes each, {"n": 0, "t": "..."} and so
+on.  $random of the bytes are random, and the others always the same.
+
+=cut
+
+sub fill
+{
+	my ($self, $topic, $count, $bytes, $random) = @_;
+
+	$self->_admin(undef, 'fill', $topic, $count, $bytes, $random);
+	return;
+}
+
 =item $broker->produce_transaction($topic, $end, @messages)
 
 The same in a Kafka transaction, which ends with 'commit' or 'abort', or is

@@ -12,6 +12,7 @@
  *	watermarks TOPIC				prints: PARTITION LOW HIGH
  *	produce TOPIC					prints: PARTITION OFFSET
  *	produce-transaction TOPIC commit|abort|hang		the same
+ *	fill TOPIC COUNT BYTES RANDOM	produces COUNT messages of BYTES bytes
  *	consume TOPIC					prints messages
  *
  * NOTES
@@ -25,6 +26,10 @@
  *	choice to the client, a timestamp of 0 means now, and the offset does not
  *	matter.
  *
+ *	fill makes messages as fast as the client can take them: {"n": 0, "t":
+ *	"..."} and so on, with n counted up.  RANDOM of each message's bytes are
+ *	random and the others always the same, for compression to work on.
+ *
  *	A command returns when its effect can be seen by other clients.  "hang"
  *	leaves a transaction open; another transaction with the same
  *	transactional.id, or transaction.timeout.ms, ends it.
@@ -35,6 +40,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +68,8 @@ static void watermarks(rd_kafka_t *client, const char *topic);
 static void produce(rd_kafka_t *client, const char *topic);
 static void produce_transaction(rd_kafka_t *client, const char *topic,
 								const char *end);
+static void fill(rd_kafka_t *client, const char *topic, int count, int bytes,
+				 int random_bytes);
 static void consume(rd_kafka_t *client, const char *topic);
 
 static void
@@ -173,6 +181,8 @@ main(int argc, char **argv)
 		produce(client, args[0]);
 	else if (strcmp(command, "produce-transaction") == 0 && nargs == 2)
 		produce_transaction(client, args[0], args[1]);
+	else if (strcmp(command, "fill") == 0 && nargs == 4)
+		fill(client, args[0], atoi(args[1]), atoi(args[2]), atoi(args[3]));
 	else if (strcmp(command, "consume") == 0 && nargs == 1)
 		consume(client, args[0]);
 	else
@@ -565,6 +575,60 @@ produce_transaction(rd_kafka_t *client, const char *topic, const char *end)
 		check_error(rd_kafka_abort_transaction(client, TIMEOUT_MS));
 	else if (strcmp(end, "hang") != 0)
 		die("a transaction ends with commit, abort or hang, not %s", end);
+}
+
+/* Write a message of so many bytes, without an end of its own. */
+static void
+make_message(char *message, int n, int bytes, int random_bytes)
+{
+	static uint32_t state = 1;
+	int			len = sprintf(message, "{\"n\": %d, \"t\": \"", n);
+
+	if (bytes < len + random_bytes + 2)
+		die("messages of %d bytes have no room for %d random ones", bytes,
+			random_bytes);
+	memset(message + len, 'x', bytes - len);
+	for (int i = len; i < len + random_bytes; i++)
+	{
+		state = state * 1664525 + 1013904223;
+		message[i] = 'a' + (state >> 24) % 26;
+	}
+	memcpy(message + bytes - 2, "\"}", 2);
+}
+
+/* Produce messages that are made here. */
+static void
+fill(rd_kafka_t *client, const char *topic, int count, int bytes,
+	 int random_bytes)
+{
+	int			partitions = existing_partitions(client, topic);
+	Delivery	delivery = {0};
+	char	   *message = check_alloc(malloc(bytes + 64));
+
+	for (int i = 0; i < count; i++)
+	{
+		rd_kafka_resp_err_t err;
+
+		make_message(message, i, bytes, random_bytes);
+		while ((err = rd_kafka_producev(client,
+										RD_KAFKA_V_TOPIC(topic),
+										RD_KAFKA_V_PARTITION(i % partitions),
+										RD_KAFKA_V_VALUE(message, bytes),
+										RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+										RD_KAFKA_V_OPAQUE(&delivery),
+										RD_KAFKA_V_END)) ==
+			   RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			rd_kafka_poll(client, POLL_MS);
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+			rd_kafka_poll(client, 0);
+		else
+			die("%s: %s", topic, rd_kafka_err2str(err));
+		if (delivery.err)
+			die("%s: %s", topic, rd_kafka_err2str(delivery.err));
+	}
+	if (rd_kafka_flush(client, TIMEOUT_MS) || delivery.err)
+		die("%s: not all messages were acknowledged", topic);
+	free(message);
 }
 
 static void
