@@ -26,6 +26,7 @@ int			kafka_timeout;
 int			kafka_delivery;
 int			kafka_fetch_memory;
 int			kafka_idle_timeout;
+char	   *kafka_kinit_command;
 int			kafka_max_workers;
 
 static const struct config_enum_entry delivery_values[] = {
@@ -60,6 +61,11 @@ _PG_init(void)
 							"0 closes connections at the end of each statement.",
 							&kafka_idle_timeout, 60000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("kafka_fdw.kinit_command",
+							   "Shell command that gets a Kerberos ticket.",
+							   "Empty runs none. %{sasl.kerberos.keytab} and the like stand for options of the foreign server.",
+							   &kafka_kinit_command, "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 	{
 		DefineCustomIntVariable("kafka_fdw.max_subscription_workers",

@@ -49,6 +49,7 @@
 static const KafkaOptionDef option_defs[] = {
 	/* our own */
 	{"timeout", TUNABLE, 0, CLASS_OPEN, TYPE_TIME, 100, INT_MAX},
+	{"password_required", ON_SERVER | ON_MAPPING, 0, CLASS_SUPERUSER, TYPE_BOOL},
 	{"delivery", TUNABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "commit|immediate"},
 	{"topic", ON_TABLE, 0, CLASS_OPEN, TYPE_STRING},
 	{"format", ON_TABLE, 0, CLASS_OPEN, TYPE_ENUM, 0, 0, "json|csv|text|raw"},
@@ -105,6 +106,9 @@ static const KafkaOptionDef option_defs[] = {
 	{"topic.metadata.refresh.interval.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, -1, 3600000},
 	{"topic.metadata.refresh.fast.interval.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1, 60000},
 	{"topic.metadata.propagation.max.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, 3600000},
+	{"metadata.recovery.strategy", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
+	"none|rebootstrap"},
+	{"metadata.recovery.rebootstrap.trigger.ms", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 0, INT_MAX},
 	{"topic.blacklist", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
 	{"max.in.flight.requests.per.connection", ON_SERVER, KAFKA_FOR_PRODUCER, CLASS_OPEN, TYPE_INT, 1, 5},
 	{"message.max.bytes", TUNABLE, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_INT, 1000, 100000000},
@@ -120,6 +124,7 @@ static const KafkaOptionDef option_defs[] = {
 	{"ssl.certificate.pem", ON_SERVER | ON_MAPPING, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
 	{"ssl.endpoint.identification.algorithm", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_ENUM, 0, 0,
 	"none|https"},
+	{"https.ca.pem", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
 	{"enable.ssl.certificate.verification", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_BOOL},
 	{"ssl.cipher.suites", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
 	{"ssl.curves.list", ON_SERVER, KAFKA_FOR_ALL, CLASS_OPEN, TYPE_STRING},
@@ -187,6 +192,15 @@ static const KafkaOptionDef option_defs[] = {
 	{"sasl.oauthbearer.method", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
 	{"sasl.oauthbearer.token.endpoint.url", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
 	{"sasl.oauthbearer.metadata.authentication.type", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
+	{"sasl.oauthbearer.grant.type", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
+	{"sasl.oauthbearer.sub.claim.name", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
+	{"sasl.oauthbearer.assertion.algorithm", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
+	{"sasl.oauthbearer.assertion.claim.aud", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
+	{"sasl.oauthbearer.assertion.claim.exp.seconds", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_INT, 1, INT_MAX},
+	{"sasl.oauthbearer.assertion.claim.iss", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
+	{"sasl.oauthbearer.assertion.claim.jti.include", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_BOOL},
+	{"sasl.oauthbearer.assertion.claim.nbf.seconds", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_INT, 0, INT_MAX},
+	{"sasl.oauthbearer.assertion.claim.sub", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_STRING},
 	{"enable.sasl.oauthbearer.unsecure.jwt", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_BOOL},
 	{"sasl.kerberos.service.name", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_KERBEROS},
 	{"sasl.kerberos.principal", ON_SERVER, KAFKA_FOR_ALL, CLASS_SUPERUSER, TYPE_KERBEROS},
@@ -212,6 +226,8 @@ static const KafkaOptionDef option_defs[] = {
 	{"auto.offset.reset", 0, 0, CLASS_NEVER},
 	{"group.id", 0, 0, CLASS_NEVER},
 	{"group.instance.id", 0, 0, CLASS_NEVER},
+	{"group.protocol", 0, 0, CLASS_NEVER},
+	{"group.remote.assignor", 0, 0, CLASS_NEVER},
 	{"partition.assignment.strategy", 0, 0, CLASS_NEVER},
 	{"session.timeout.ms", 0, 0, CLASS_NEVER},
 	{"heartbeat.interval.ms", 0, 0, CLASS_NEVER},
@@ -252,7 +268,6 @@ static const char *const option_aliases[][2] = {
 
 static bool same_name(const char *a, const char *b);
 static void check_list(List *options, int where);
-static void check_place(const KafkaOptionDef *def, const char *name, int where);
 static void check_rights(const KafkaOptionDef *def, const char *value);
 static void check_together(List *options, int where);
 static const char *value_of(List *options, const char *name);
@@ -297,7 +312,7 @@ check_list(List *options, int where)
 
 		if (def == NULL)
 			kafka_option_reject_unknown(option->defname);
-		check_place(def, option->defname, where);
+		kafka_option_check_place(def, option->defname, where);
 		check_rights(def, value);
 		kafka_option_check_value(def, value);
 
@@ -317,8 +332,8 @@ check_list(List *options, int where)
 /*
  * Raises an ERROR where the option does not belong.
  */
-static void
-check_place(const KafkaOptionDef *def, const char *name, int where)
+void
+kafka_option_check_place(const KafkaOptionDef *def, const char *name, int where)
 {
 	if (def->class == CLASS_NEVER)
 		ereport(ERROR,

@@ -52,6 +52,8 @@ typedef struct KafkaOptionDef
 } KafkaOptionDef;
 
 extern const KafkaOptionDef *kafka_option_find(const char *name);
+extern void kafka_option_check_place(const KafkaOptionDef *def,
+									 const char *name, int where);
 extern void kafka_option_check_value(const KafkaOptionDef *def,
 									 const char *value);
 extern void kafka_option_reject_unknown(const char *name);

@@ -13,6 +13,7 @@
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "option_defs.h"
 #include "options.h"
 #include "utils/guc.h"
@@ -38,9 +39,13 @@ static const char *const column_source_names[] = {
 };
 
 extern Datum kafka_fdw_handler(PG_FUNCTION_ARGS);
+extern Datum kafka_fdw_validator(PG_FUNCTION_ARGS);
 
 static List *mapping_options(Oid userid, Oid serverid);
-static void take_client(KafkaClientOptions *client, List *options);
+static void check_validator(Oid fdwid);
+static void take_client(KafkaClientOptions *client, List *options, int where);
+static void take_property(KafkaClientOptions *client,
+						  const KafkaOptionDef *def, char *value, int where);
 static void take_table(KafkaTableOptions *table, List *options,
 					   bool *ignore_junk);
 static bool take_column(KafkaColumnOptions *column, DefElem *option,
@@ -55,7 +60,8 @@ static int	time_value(const char *value);
  * kafka_options_client
  *		Returns what a client of the server is opened with by the user.
  *
- * A user mapping, the user's own or PUBLIC's, is optional.
+ * A user mapping, the user's own or PUBLIC's, is optional.  All options are
+ * checked again, but for who set them: only the validator can know.
  */
 KafkaClientOptions *
 kafka_options_client(Oid serverid, Oid userid)
@@ -65,9 +71,12 @@ kafka_options_client(Oid serverid, Oid userid)
 
 	client->serverid = serverid;
 	client->server = server->servername;
+	client->owner = server->owner;
+	client->userid = userid;
 	client->timeout = kafka_timeout;
-	take_client(client, server->options);
-	take_client(client, mapping_options(userid, serverid));
+	check_validator(server->fdwid);
+	take_client(client, server->options, ON_SERVER);
+	take_client(client, mapping_options(userid, serverid), ON_MAPPING);
 
 	return client;
 }
@@ -100,7 +109,7 @@ void
 kafka_options_set(KafkaClientOptions *client, const char *name,
 				  const char *value)
 {
-	KafkaProperty *property = palloc(sizeof(KafkaProperty));
+	KafkaProperty *property = palloc0(sizeof(KafkaProperty));
 
 	property->name = name;
 	property->value = value;
@@ -156,7 +165,7 @@ kafka_options_table(Oid relid, Oid userid)
 	table->format = "json";
 	table->key_format = "raw";
 	table->delivery = kafka_delivery;
-	take_client(table->client, ft->options);
+	take_client(table->client, ft->options, ON_TABLE);
 	take_table(table, GetForeignServer(ft->serverid)->options, &ignore_junk);
 	take_table(table, ft->options, &ignore_junk);
 	if (table->on_error == KAFKA_ON_ERROR_ERROR &&
@@ -274,10 +283,32 @@ kafka_column_source_name(KafkaColumnSource source)
 }
 
 /*
- * Adds the client properties of an option list, and the timeout.
+ * Raises an ERROR for a wrapper whose options nobody has checked.
  */
 static void
-take_client(KafkaClientOptions *client, List *options)
+check_validator(Oid fdwid)
+{
+	ForeignDataWrapper *wrapper = GetForeignDataWrapper(fdwid);
+	FmgrInfo	validator;
+
+	if (OidIsValid(wrapper->fdwvalidator))
+	{
+		fmgr_info(wrapper->fdwvalidator, &validator);
+		if (validator.fn_addr == kafka_fdw_validator)
+			return;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("foreign-data wrapper \"%s\" does not check options",
+					wrapper->fdwname),
+			 errhint("Use ALTER FOREIGN DATA WRAPPER ... VALIDATOR kafka.fdw_validator.")));
+}
+
+/*
+ * Adds what is about the client from an option list.
+ */
+static void
+take_client(KafkaClientOptions *client, List *options, int where)
 {
 	ListCell   *lc;
 
@@ -287,21 +318,31 @@ take_client(KafkaClientOptions *client, List *options)
 		const KafkaOptionDef *def = kafka_option_find(option->defname);
 		char	   *value = defGetString(option);
 
-		if (def == NULL || def->class == CLASS_NEVER)
+		if (def == NULL)
 			kafka_option_reject_unknown(option->defname);
+		kafka_option_check_place(def, option->defname, where);
+		kafka_option_check_value(def, value);
 		if (def->clients != 0)
-		{
-			KafkaProperty *property = palloc(sizeof(KafkaProperty));
-
-			kafka_option_check_value(def, value);
-			property->name = def->name;
-			property->value = value;
-			property->clients = def->clients;
-			client->properties = lappend(client->properties, property);
-		}
+			take_property(client, def, value, where);
 		else if (strcmp(def->name, "timeout") == 0)
 			client->timeout = time_value(value);
+		else if (strcmp(def->name, "password_required") == 0 &&
+				 (where == ON_SERVER || superuser_arg(client->owner)))
+			client->lent = !defGetBoolean(option);
 	}
+}
+
+static void
+take_property(KafkaClientOptions *client, const KafkaOptionDef *def,
+			  char *value, int where)
+{
+	KafkaProperty *property = palloc0(sizeof(KafkaProperty));
+
+	property->name = def->name;
+	property->value = value;
+	property->clients = def->clients;
+	property->mapped = where == ON_MAPPING;
+	client->properties = lappend(client->properties, property);
 }
 
 /*

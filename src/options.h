@@ -31,6 +31,7 @@ typedef struct KafkaProperty
 	const char *name;
 	const char *value;
 	int			clients;		/* KAFKA_FOR_... */
+	bool		mapped;			/* set by the user mapping */
 } KafkaProperty;
 
 /* What a client is opened with: server, user mapping and table merged. */
@@ -38,6 +39,9 @@ typedef struct KafkaClientOptions
 {
 	Oid			serverid;
 	const char *server;			/* name, for messages */
+	Oid			owner;			/* of the server */
+	Oid			userid;			/* whose connection it is */
+	bool		lent;			/* password_required is off */
 	List	   *properties;		/* of KafkaProperty, later ones win */
 	int			timeout;		/* ms without an answer that make an ERROR */
 } KafkaClientOptions;
@@ -120,6 +124,7 @@ extern PGDLLIMPORT int kafka_timeout;	/* ms */
 extern PGDLLIMPORT int kafka_delivery;	/* KafkaDeliveryMode */
 extern PGDLLIMPORT int kafka_fetch_memory;	/* kB a consumer may hold */
 extern PGDLLIMPORT int kafka_idle_timeout;	/* ms, 0: keep none */
+extern PGDLLIMPORT char *kafka_kinit_command;	/* "": none */
 extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
 
 extern bool kafka_options_is_ours(Oid fdwid);
@@ -131,6 +136,7 @@ extern void kafka_options_default(KafkaClientOptions *client, const char *name,
 								  const char *value);
 extern void kafka_options_validate(List *options, Oid catalog);
 extern KafkaClientOptions *kafka_options_client(Oid serverid, Oid userid);
+extern void kafka_options_check_credentials(const KafkaClientOptions *client);
 extern KafkaTableOptions *kafka_options_table(Oid relid, Oid userid);
 extern KafkaColumnOptions *kafka_options_column(Oid relid, AttrNumber attnum,
 												const char *name);

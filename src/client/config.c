@@ -65,6 +65,7 @@ static void set(rd_kafka_conf_t *conf, const char *name, const char *value,
 static void set_all(rd_kafka_conf_t *conf, const Setting *settings, int n,
 					int clients);
 static void set_number(rd_kafka_conf_t *conf, const char *name, int64 value);
+static void set_kinit(rd_kafka_conf_t *conf, const KafkaClientOptions *options);
 static void set_memory(rd_kafka_conf_t *conf,
 					   const KafkaClientOptions *options);
 static void set_at_most(rd_kafka_conf_t *conf,
@@ -106,6 +107,7 @@ kafka_config_make(rd_kafka_type_t type, const KafkaClientOptions *options)
 			set(conf, property->name, property->value, true);
 	}
 	set_all(conf, owned, lengthof(owned), client);
+	set_kinit(conf, options);
 
 	return conf;
 }
@@ -119,6 +121,23 @@ is_memory(const char *name)
 	return strncmp(name, "queued.", 7) == 0 ||
 		strcmp(name, "fetch.max.bytes") == 0 ||
 		strcmp(name, "message.max.bytes") == 0;
+}
+
+/*
+ * Sets what librdkafka has a shell do for a ticket: nothing, unless the
+ * configuration file says so.
+ */
+static void
+set_kinit(rd_kafka_conf_t *conf, const KafkaClientOptions *options)
+{
+	const char *mechanism = kafka_options_get(options, "sasl.mechanism");
+
+	if (mechanism == NULL || pg_strcasecmp(mechanism, "GSSAPI") != 0)
+		return;
+	if (kafka_kinit_command[0] == '\0')
+		set(conf, "sasl.kerberos.min.time.before.relogin", "0", true);
+	else
+		set(conf, "sasl.kerberos.kinit.cmd", kafka_kinit_command, true);
 }
 
 static void

@@ -60,6 +60,7 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 	KafkaHandle *handle;
 
 	Assert(IsUnderPostmaster);
+	kafka_options_check_credentials(options);
 	if (!registered)
 	{
 		before_shmem_exit(close_at_exit, (Datum) 0);

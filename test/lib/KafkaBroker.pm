@@ -218,6 +218,19 @@ sub create_topic
 	return $topic;
 }
 
+=item KafkaBroker::properties()
+
+The names of all properties that librdkafka has here.
+
+=cut
+
+sub properties
+{
+	_need_admin();
+	return map { /^([a-z]\S*) +\|/ ? $1 : () } split /\n/,
+	  _run(undef, $admin, 'properties');
+}
+
 =item $broker->delete_topic($topic)
 
 =item $broker->add_partitions($topic, $total)

@@ -15,6 +15,8 @@
  *	fill TOPIC COUNT BYTES RANDOM	produces COUNT messages of BYTES bytes
  *	consume TOPIC					prints messages
  *
+ * kafka_admin properties			prints librdkafka's table of properties
+ *
  * NOTES
  *	produce reads messages from standard input and consume writes them to
  *	standard output in the same form, made for programs and for any bytes:
@@ -127,6 +129,11 @@ main(int argc, char **argv)
 	int			nargs;
 	int			opt;
 
+	if (argc == 2 && strcmp(argv[1], "properties") == 0)
+	{
+		rd_kafka_conf_properties_show(stdout);
+		return 0;
+	}
 	set_property(conf, "enable.partition.eof", "true");
 	set_property(conf, "fetch.wait.max.ms", "10");	/* delays every EOF */
 	set_property(conf, "enable.idempotence", "true");
