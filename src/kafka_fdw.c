@@ -14,6 +14,7 @@
 
 #include <limits.h>
 
+#include "client/guard.h"
 #include "fmgr.h"
 #include "ingest/ingest.h"
 #include "miscadmin.h"
@@ -26,6 +27,7 @@ int			kafka_timeout;
 int			kafka_delivery;
 int			kafka_fetch_memory;
 int			kafka_idle_timeout;
+char	   *kafka_allowed_brokers;
 char	   *kafka_kinit_command;
 int			kafka_max_workers;
 
@@ -36,6 +38,7 @@ static const struct config_enum_entry delivery_values[] = {
 };
 
 void		_PG_init(void);
+static bool check_allowed_brokers(char **value, void **extra, GucSource source);
 
 void
 _PG_init(void)
@@ -61,6 +64,12 @@ _PG_init(void)
 							"0 closes connections at the end of each statement.",
 							&kafka_idle_timeout, 60000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("kafka_fdw.allowed_brokers",
+							   "Hosts and addresses that clients of Kafka may connect to.",
+							   "Names with * and ?, addresses and CIDR, with or without a port. Empty allows all but link-local addresses.",
+							   &kafka_allowed_brokers, "",
+							   PGC_SUSET, GUC_LIST_INPUT,
+							   check_allowed_brokers, NULL, NULL);
 	DefineCustomStringVariable("kafka_fdw.kinit_command",
 							   "Shell command that gets a Kerberos ticket.",
 							   "Empty runs none. %{sasl.kerberos.keytab} and the like stand for options of the foreign server.",
@@ -76,4 +85,17 @@ _PG_init(void)
 		kafka_ingest_init();
 	}
 	MarkGUCPrefixReserved("kafka_fdw");
+}
+
+static bool
+check_allowed_brokers(char **value, void **extra, GucSource source)
+{
+	const char *bad;
+	int			length;
+
+	if (kafka_guard_check_list(*value, &bad, &length))
+		return true;
+	GUC_check_errdetail("\"%.*s\" is not a name, a pattern with * and ?, an address or CIDR, with or without a port.",
+						length, bad);
+	return false;
 }

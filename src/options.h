@@ -124,6 +124,7 @@ extern PGDLLIMPORT int kafka_timeout;	/* ms */
 extern PGDLLIMPORT int kafka_delivery;	/* KafkaDeliveryMode */
 extern PGDLLIMPORT int kafka_fetch_memory;	/* kB a consumer may hold */
 extern PGDLLIMPORT int kafka_idle_timeout;	/* ms, 0: keep none */
+extern PGDLLIMPORT char *kafka_allowed_brokers; /* "": all */
 extern PGDLLIMPORT char *kafka_kinit_command;	/* "": none */
 extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
 

@@ -68,6 +68,11 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 	}
 
 	handle = kafka_pool_take(key);
+	if (handle != NULL && kafka_guard_refused(handle->guard))
+	{
+		kafka_handle_release(handle);
+		handle = NULL;
+	}
 	if (handle == NULL)
 		handle = make_handle(type, options, key);
 	handle->options = options;
@@ -99,6 +104,7 @@ kafka_handle_close(KafkaHandle *handle, bool keep)
 	handle->owner = NULL;
 	keep = keep && __atomic_load_n(&handle->refs, __ATOMIC_SEQ_CST) == 1 &&
 		handle->error == RD_KAFKA_RESP_ERR_NO_ERROR &&
+		!kafka_guard_refused(handle->guard) &&
 		rd_kafka_fatal_error(handle->rk, errstr, sizeof(errstr)) ==
 		RD_KAFKA_RESP_ERR_NO_ERROR;
 	if (!keep || !kafka_pool_put(handle))
@@ -148,6 +154,7 @@ kafka_handle_release(KafkaHandle *handle)
 	if (handle->rk != NULL)
 		rd_kafka_destroy_flags(handle->rk,
 							   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	kafka_guard_free(handle->guard);
 	close(handle->wake[0]);
 	close(handle->wake[1]);
 	free(handle->key);
@@ -168,6 +175,9 @@ kafka_handle_wake_on(KafkaHandle *handle, rd_kafka_queue_t *queue)
  * kafka_handle_wait
  *		Waits until one of the handle's queues has something, or timeout ms;
  *		serves interrupts.
+ *
+ * Raises an ERROR when the client may not connect to an address that it wants
+ * to.
  */
 void
 kafka_handle_wait(KafkaHandle *handle, long timeout)
@@ -177,6 +187,7 @@ kafka_handle_wait(KafkaHandle *handle, long timeout)
 	kafka_wait(handle->wake[0], timeout);
 	while (read(handle->wake[0], buf, sizeof(buf)) == sizeof(buf))
 		;
+	kafka_guard_raise(handle->guard);
 }
 
 /*
@@ -220,8 +231,9 @@ make_key(rd_kafka_type_t type, const KafkaClientOptions *options)
 	ListCell   *lc;
 
 	initStringInfo(&key);
-	appendStringInfo(&key, "%d %u %d %d", type, options->serverid,
-					 options->timeout, kafka_fetch_memory);
+	appendStringInfo(&key, "%d %u %d %d %s", type, options->serverid,
+					 options->timeout, kafka_fetch_memory,
+					 kafka_allowed_brokers);
 	foreach(lc, options->properties)
 	{
 		KafkaProperty *property = lfirst(lc);
@@ -252,6 +264,8 @@ make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
 	handle->serverid = options->serverid;
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
 							 RD_KAFKA_EVENT_DR);
+	rd_kafka_conf_set_opaque(conf, handle->guard);
+	rd_kafka_conf_set_resolve_cb(conf, kafka_guard_resolve);
 	handle->rk = make_instance(type, conf, errstr, sizeof(errstr));
 	if (handle->rk == NULL)
 	{
@@ -279,10 +293,14 @@ make_shell(const char *key)
 	KafkaHandle *handle = calloc(1, sizeof(KafkaHandle));
 
 	if (handle == NULL || (handle->key = strdup(key)) == NULL ||
+		(handle->guard = kafka_guard_make(kafka_allowed_brokers)) == NULL ||
 		pipe(handle->wake) != 0)
 	{
 		if (handle != NULL)
+		{
+			kafka_guard_free(handle->guard);
 			free(handle->key);
+		}
 		free(handle);
 		return NULL;
 	}

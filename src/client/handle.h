@@ -14,6 +14,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "client/guard.h"
 #include "client/pool.h"
 #include "lib/ilist.h"
 #include "options.h"
@@ -45,6 +46,7 @@ typedef struct KafkaHandle
 	Oid			serverid;
 	int			wake[2];		/* pipe that librdkafka writes to */
 	int			refs;			/* the backend's and a running call's */
+	KafkaGuard *guard;			/* asked before each connection */
 	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
 
 	/* of the pool only */
