@@ -89,20 +89,119 @@ AS 'MODULE_PATHNAME', 'kafka_delete_topic';
 COMMENT ON FUNCTION kafka.delete_topic(pg_catalog.text, pg_catalog.text) IS
 'delete a topic and its messages at once, whatever becomes of the transaction; an unknown topic is an error';
 
+CREATE FUNCTION kafka.produce(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.text,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce';
+CREATE FUNCTION kafka.produce(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.bytea,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce';
+CREATE FUNCTION kafka.produce(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.json,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce';
+CREATE FUNCTION kafka.produce(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.jsonb,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce';
+COMMENT ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message, when the transaction commits or, if kafka_fdw.delivery or the server''s option delivery is immediate, at once; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+COMMENT ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.bytea, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message, when the transaction commits or, if kafka_fdw.delivery or the server''s option delivery is immediate, at once; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+COMMENT ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.json, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message, when the transaction commits or, if kafka_fdw.delivery or the server''s option delivery is immediate, at once; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+COMMENT ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message, when the transaction commits or, if kafka_fdw.delivery or the server''s option delivery is immediate, at once; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+
 CREATE FUNCTION kafka.produce_now(
 	server pg_catalog.text,
 	topic pg_catalog.text,
 	value pg_catalog.text,
-	key pg_catalog.text DEFAULT NULL,
-	headers pg_catalog.jsonb DEFAULT NULL,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
 	partition pg_catalog.int4 DEFAULT NULL,
 	"timestamp" pg_catalog.timestamptz DEFAULT NULL,
 	OUT partition pg_catalog.int4,
-	OUT "offset" pg_catalog.int8)
+	OUT "offset" pg_catalog.int8,
+	OUT "timestamp" pg_catalog.timestamptz)
 LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_produce_now';
-COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) IS
-'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; headers is an object of strings, nulls, or arrays of these; needs USAGE on the server';
+CREATE FUNCTION kafka.produce_now(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.bytea,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL,
+	OUT partition pg_catalog.int4,
+	OUT "offset" pg_catalog.int8,
+	OUT "timestamp" pg_catalog.timestamptz)
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce_now';
+CREATE FUNCTION kafka.produce_now(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.json,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL,
+	OUT partition pg_catalog.int4,
+	OUT "offset" pg_catalog.int8,
+	OUT "timestamp" pg_catalog.timestamptz)
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce_now';
+CREATE FUNCTION kafka.produce_now(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	value pg_catalog.jsonb,
+	key pg_catalog.anycompatible DEFAULT NULL,
+	headers pg_catalog."any" DEFAULT NULL,
+	partition pg_catalog.int4 DEFAULT NULL,
+	"timestamp" pg_catalog.timestamptz DEFAULT NULL,
+	OUT partition pg_catalog.int4,
+	OUT "offset" pg_catalog.int8,
+	OUT "timestamp" pg_catalog.timestamptz)
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce_now';
+COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is and its timestamp; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.bytea, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is and its timestamp; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.json, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is and its timestamp; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
+COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
+'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is and its timestamp; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
 
 CREATE FUNCTION kafka.connections(
 	OUT server pg_catalog.text,
@@ -126,7 +225,14 @@ COMMENT ON FUNCTION kafka.disconnect_all() IS
 -- may be PUBLIC's, so nobody gets them without being named.
 REVOKE ALL ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.delete_topic(pg_catalog.text, pg_catalog.text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.bytea, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.json, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.bytea, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.json, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA kafka TO PUBLIC;
 

@@ -125,6 +125,40 @@ kafka_compat_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)
 }
 
 /*
+ * Writing.
+ */
+#include "storage/buffile.h"
+#include "storage/proc.h"
+#if PG_VERSION_NUM < 170000
+#include "storage/backendid.h"
+#endif
+
+/* 17: a backend's number is that of its slot in shared memory. */
+static inline int
+kafka_compat_backend_slot(void)
+{
+#if PG_VERSION_NUM >= 170000
+	return MyProcNumber;
+#else
+	return MyBackendId;
+#endif
+}
+
+/* 16: reading less than is asked for is an error. */
+static inline void
+kafka_compat_buffile_read(BufFile *file, void *ptr, size_t size)
+{
+#if PG_VERSION_NUM >= 160000
+	BufFileReadExact(file, ptr, size);
+#else
+	if (BufFileRead(file, ptr, size) != size)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read from temporary file: %m")));
+#endif
+}
+
+/*
  * Formats.
  */
 #include "mb/pg_wchar.h"

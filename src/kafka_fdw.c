@@ -14,8 +14,10 @@
 
 #include <limits.h>
 
+#include "client/commit.h"
 #include "client/guard.h"
 #include "fmgr.h"
+#include "functions/connections.h"
 #include "ingest/ingest.h"
 #include "miscadmin.h"
 #include "options.h"
@@ -25,6 +27,7 @@ PG_MODULE_MAGIC;
 
 int			kafka_timeout;
 int			kafka_delivery;
+int			kafka_commit_memory;
 int			kafka_fetch_memory;
 int			kafka_idle_timeout;
 char	   *kafka_allowed_brokers;
@@ -54,6 +57,11 @@ _PG_init(void)
 							 &kafka_delivery, KAFKA_DELIVERY_COMMIT,
 							 delivery_values,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("kafka_fdw.commit_memory",
+							"Memory for messages that a transaction holds back until it commits.",
+							"Beyond it they go to a temporary file.",
+							&kafka_commit_memory, 64 * 1024, 64, 2097151,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("kafka_fdw.fetch_memory",
 							"Memory that one consumer uses for messages fetched ahead.",
 							"Where messages are compressed very well, what a response is unpacked to may exceed it.",
@@ -85,6 +93,8 @@ _PG_init(void)
 		kafka_ingest_init();
 	}
 	MarkGUCPrefixReserved("kafka_fdw");
+	kafka_commit_init();
+	kafka_connections_init();
 }
 
 static bool

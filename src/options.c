@@ -74,6 +74,7 @@ kafka_options_client(Oid serverid, Oid userid)
 	client->owner = server->owner;
 	client->userid = userid;
 	client->timeout = kafka_timeout;
+	client->delivery = kafka_delivery;
 	check_validator(server->fdwid);
 	take_client(client, server->options, ON_SERVER);
 	take_client(client, mapping_options(userid, serverid), ON_MAPPING);
@@ -133,6 +134,60 @@ kafka_options_default(KafkaClientOptions *client, const char *name,
 }
 
 /*
+ * kafka_options_copy
+ *		Returns a copy that owes nothing to the original's memory.
+ */
+KafkaClientOptions *
+kafka_options_copy(const KafkaClientOptions *client)
+{
+	KafkaClientOptions *copy = palloc(sizeof(KafkaClientOptions));
+	ListCell   *lc;
+
+	*copy = *client;
+	copy->server = pstrdup(client->server);
+	if (client->transaction_prefix != NULL)
+		copy->transaction_prefix = pstrdup(client->transaction_prefix);
+	copy->properties = NIL;
+	foreach(lc, client->properties)
+	{
+		KafkaProperty *property = lfirst(lc);
+		KafkaProperty *copied = palloc(sizeof(KafkaProperty));
+
+		*copied = *property;
+		copied->name = pstrdup(property->name);
+		copied->value = pstrdup(property->value);
+		copy->properties = lappend(copy->properties, copied);
+	}
+	return copy;
+}
+
+/*
+ * kafka_options_equal
+ *		Says whether two clients would be opened with the same properties, in
+ *		the same order.
+ */
+bool
+kafka_options_equal(const KafkaClientOptions *a, const KafkaClientOptions *b)
+{
+	ListCell   *la;
+	ListCell   *lb;
+
+	if (a->serverid != b->serverid || a->userid != b->userid ||
+		a->timeout != b->timeout ||
+		list_length(a->properties) != list_length(b->properties))
+		return false;
+	forboth(la, a->properties, lb, b->properties)
+	{
+		KafkaProperty *pa = lfirst(la);
+		KafkaProperty *pb = lfirst(lb);
+
+		if (strcmp(pa->name, pb->name) != 0 || strcmp(pa->value, pb->value) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
  * kafka_options_is_ours
  *		Says whether a foreign data wrapper is this extension's, whatever its
  *		name.
@@ -164,7 +219,6 @@ kafka_options_table(Oid relid, Oid userid)
 	table->client = kafka_options_client(ft->serverid, userid);
 	table->format = "json";
 	table->key_format = "raw";
-	table->delivery = kafka_delivery;
 	take_client(table->client, ft->options, ON_TABLE);
 	take_table(table, GetForeignServer(ft->serverid)->options, &ignore_junk);
 	take_table(table, ft->options, &ignore_junk);
@@ -329,6 +383,11 @@ take_client(KafkaClientOptions *client, List *options, int where)
 		else if (strcmp(def->name, "password_required") == 0 &&
 				 (where == ON_SERVER || superuser_arg(client->owner)))
 			client->lent = !defGetBoolean(option);
+		else if (strcmp(def->name, "transactional_id_prefix") == 0)
+			client->transaction_prefix = value;
+		else if (strcmp(def->name, "delivery") == 0)
+			client->delivery = strcmp(value, "immediate") == 0 ?
+				KAFKA_DELIVERY_IMMEDIATE : KAFKA_DELIVERY_COMMIT;
 	}
 }
 
@@ -365,9 +424,6 @@ take_table(KafkaTableOptions *table, List *options, bool *ignore_junk)
 			table->format = value;
 		else if (strcmp(name, "key_format") == 0)
 			table->key_format = value;
-		else if (strcmp(name, "delivery") == 0)
-			table->delivery = strcmp(value, "immediate") == 0 ?
-				KAFKA_DELIVERY_IMMEDIATE : KAFKA_DELIVERY_COMMIT;
 		else if (strcmp(name, "rows") == 0)
 			table->rows = value;
 		else if (strcmp(name, "on_error") == 0)

@@ -34,6 +34,12 @@ typedef struct KafkaProperty
 	bool		mapped;			/* set by the user mapping */
 } KafkaProperty;
 
+typedef enum KafkaDeliveryMode
+{
+	KAFKA_DELIVERY_COMMIT,
+	KAFKA_DELIVERY_IMMEDIATE
+} KafkaDeliveryMode;
+
 /* What a client is opened with: server, user mapping and table merged. */
 typedef struct KafkaClientOptions
 {
@@ -44,13 +50,9 @@ typedef struct KafkaClientOptions
 	bool		lent;			/* password_required is off */
 	List	   *properties;		/* of KafkaProperty, later ones win */
 	int			timeout;		/* ms without an answer that make an ERROR */
+	const char *transaction_prefix; /* of transactional ids, or NULL */
+	KafkaDeliveryMode delivery; /* of the server, or else the parameter */
 } KafkaClientOptions;
-
-typedef enum KafkaDeliveryMode
-{
-	KAFKA_DELIVERY_COMMIT,
-	KAFKA_DELIVERY_IMMEDIATE
-} KafkaDeliveryMode;
 
 /* What becomes of a message that cannot be converted. */
 typedef enum KafkaOnError
@@ -66,7 +68,6 @@ typedef struct KafkaTableOptions
 	const char *topic;
 	const char *format;			/* name of a KafkaFormat */
 	const char *key_format;		/* the same, of columns from the key */
-	KafkaDeliveryMode delivery;
 
 	/* how messages become rows */
 	const char *rows;			/* JSON path of an array, or NULL */
@@ -122,12 +123,16 @@ typedef struct KafkaColumnOptions
 /* configuration parameters, defined in kafka_fdw.c */
 extern PGDLLIMPORT int kafka_timeout;	/* ms */
 extern PGDLLIMPORT int kafka_delivery;	/* KafkaDeliveryMode */
+extern PGDLLIMPORT int kafka_commit_memory; /* kB held back for the commit */
 extern PGDLLIMPORT int kafka_fetch_memory;	/* kB a consumer may hold */
 extern PGDLLIMPORT int kafka_idle_timeout;	/* ms, 0: keep none */
 extern PGDLLIMPORT char *kafka_allowed_brokers; /* "": all */
 extern PGDLLIMPORT char *kafka_kinit_command;	/* "": none */
 extern PGDLLIMPORT int kafka_max_workers;	/* subscription workers */
 
+extern KafkaClientOptions *kafka_options_copy(const KafkaClientOptions *client);
+extern bool kafka_options_equal(const KafkaClientOptions *a,
+								const KafkaClientOptions *b);
 extern bool kafka_options_is_ours(Oid fdwid);
 extern const char *kafka_options_get(const KafkaClientOptions *client,
 									 const char *name);

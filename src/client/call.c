@@ -86,7 +86,10 @@ kafka_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 	call = start_call(handle, run, release, arg);
 	while (!is_done(call))
 	{
-		kafka_handle_wait(handle, -1);
+		if (handle->patient)
+			kafka_handle_wait_patiently(handle);
+		else
+			kafka_handle_wait(handle, -1);
 		kafka_handle_serve(handle);
 		if (handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
 			handle->error == RD_KAFKA_RESP_ERR__SSL)
@@ -225,8 +228,6 @@ start_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 		   void *arg)
 {
 	KafkaCall  *call = calloc(1, sizeof(KafkaCall));
-	sigset_t	all;
-	sigset_t	saved;
 	int			rc;
 
 	if (call == NULL)
@@ -245,12 +246,8 @@ start_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 	pthread_cond_init(&call->changed, NULL);
 	call->state = CALL_RUNNING;
 
-	/* PostgreSQL's signals are for the main thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
 	__atomic_add_fetch(&handle->refs, 1, __ATOMIC_SEQ_CST);
-	rc = pthread_create(&call->thread, NULL, call_main, call);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	rc = kafka_thread_start(&call->thread, call_main, call);
 	if (rc != 0)
 	{
 		free_call(call);
@@ -261,6 +258,25 @@ start_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 	}
 	handle->call = call;
 	return call;
+}
+
+/*
+ * kafka_thread_start
+ *		Starts a thread with all signals blocked, for PostgreSQL's are for the
+ *		main thread; returns 0 or the error's number.
+ */
+int
+kafka_thread_start(pthread_t *thread, void *(*run) (void *arg), void *arg)
+{
+	sigset_t	all;
+	sigset_t	saved;
+	int			rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &saved);
+	rc = pthread_create(thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	return rc;
 }
 
 static bool

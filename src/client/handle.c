@@ -30,6 +30,8 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 
+#define PATIENCE 150			/* ms that an interrupt may have to wait */
+
 static dlist_head open_handles = DLIST_STATIC_INIT(open_handles);
 
 static char *make_key(rd_kafka_type_t type, const KafkaClientOptions *options);
@@ -74,11 +76,16 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 		handle = NULL;
 	}
 	if (handle == NULL)
+	{
+		kafka_transaction_claim(kafka_options_get(options, "transactional.id"));
 		handle = make_handle(type, options, key);
+	}
 	handle->options = options;
 	handle->owner = owner;
 	handle->close = close;
 	handle->deliver = NULL;
+	handle->patient = false;
+	handle->interrupted = 0;
 	dlist_push_head(&open_handles, &handle->node);
 
 	/* what happened while it was kept is nobody's business */
@@ -102,7 +109,13 @@ kafka_handle_close(KafkaHandle *handle, bool keep)
 	kafka_call_end(handle);
 	dlist_delete(&handle->node);
 	handle->owner = NULL;
+	if (handle->transaction == KAFKA_TRANSACTION_OPEN)
+	{
+		kafka_transaction_abort(handle);
+		return;
+	}
 	keep = keep && __atomic_load_n(&handle->refs, __ATOMIC_SEQ_CST) == 1 &&
+		handle->transaction != KAFKA_TRANSACTION_IN_DOUBT &&
 		handle->error == RD_KAFKA_RESP_ERR_NO_ERROR &&
 		!kafka_guard_refused(handle->guard) &&
 		rd_kafka_fatal_error(handle->rk, errstr, sizeof(errstr)) ==
@@ -149,14 +162,17 @@ kafka_handle_release(KafkaHandle *handle)
 {
 	if (__atomic_sub_fetch(&handle->refs, 1, __ATOMIC_SEQ_CST) > 0)
 		return;
+	kafka_topic_forget_all(handle);
 	if (handle->events != NULL)
 		rd_kafka_queue_destroy(handle->events);
 	if (handle->rk != NULL)
 		rd_kafka_destroy_flags(handle->rk,
 							   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	kafka_transaction_unregister(handle);
 	kafka_guard_free(handle->guard);
 	close(handle->wake[0]);
 	close(handle->wake[1]);
+	free(handle->transactional_id);
 	free(handle->key);
 	free(handle);
 }
@@ -188,6 +204,25 @@ kafka_handle_wait(KafkaHandle *handle, long timeout)
 	while (read(handle->wake[0], buf, sizeof(buf)) == sizeof(buf))
 		;
 	kafka_guard_raise(handle->guard);
+}
+
+/*
+ * kafka_handle_wait_patiently
+ *		The same, where it would be bad not to learn what is about to be known:
+ *		an interrupt is served only after a moment.
+ */
+void
+kafka_handle_wait_patiently(KafkaHandle *handle)
+{
+	HOLD_INTERRUPTS();
+	kafka_handle_wait(handle, -1);
+	RESUME_INTERRUPTS();
+	if (!InterruptPending)
+		return;
+	if (handle->interrupted == 0)
+		handle->interrupted = kafka_now_ms();
+	if (kafka_now_ms() - handle->interrupted >= PATIENCE)
+		CHECK_FOR_INTERRUPTS();
 }
 
 /*
@@ -252,6 +287,7 @@ make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
 {
 	rd_kafka_conf_t *conf = kafka_config_make(type, options);
 	KafkaHandle *handle = make_shell(key);
+	const char *id = kafka_options_get(options, "transactional.id");
 	char		errstr[512];
 
 	if (handle == NULL)
@@ -262,6 +298,9 @@ make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
 				 errmsg("could not make a pipe: %m")));
 	}
 	handle->serverid = options->serverid;
+	if (id != NULL)
+		handle->transactional_id = strdup(id);
+	kafka_transaction_register(handle);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
 							 RD_KAFKA_EVENT_DR);
 	rd_kafka_conf_set_opaque(conf, handle->guard);
@@ -380,5 +419,6 @@ close_at_exit(int code, Datum arg)
 		handle->close(handle->owner);
 	}
 	kafka_pool_close_all();
+	kafka_transaction_await_aborts();
 	kafka_call_await_abandoned();
 }

@@ -13,6 +13,7 @@
 #define KAFKA_HANDLE_H
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 
 #include "client/guard.h"
 #include "client/pool.h"
@@ -38,6 +39,24 @@ kafka_message_leader_epoch(const rd_kafka_message_t *raw)
 #endif
 }
 
+/* A topic that a producer has found to exist. */
+typedef struct KafkaHandleTopic
+{
+	rd_kafka_topic_t *rkt;		/* NULL where there is none */
+	int64		checked;		/* ms of kafka_now_ms() */
+} KafkaHandleTopic;
+
+#define KAFKA_HANDLE_TOPICS 64
+
+/* What a transactional producer's Kafka transaction is doing. */
+typedef enum KafkaTransactionState
+{
+	KAFKA_TRANSACTION_NEW,		/* not yet known to the coordinator */
+	KAFKA_TRANSACTION_READY,	/* none is open */
+	KAFKA_TRANSACTION_OPEN,
+	KAFKA_TRANSACTION_IN_DOUBT	/* its commit may or may not be done */
+} KafkaTransactionState;
+
 typedef struct KafkaHandle
 {
 	/* for the life of the instance; shared with a thread that runs a call */
@@ -48,10 +67,17 @@ typedef struct KafkaHandle
 	int			refs;			/* the backend's and a running call's */
 	KafkaGuard *guard;			/* asked before each connection */
 	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
+	char	   *transactional_id;	/* or NULL */
+	struct KafkaHandle *next_transactional; /* of transaction.c */
 
 	/* of the pool only */
 	struct KafkaHandle *next;
 	int64		since;			/* ms of kafka_now_ms() */
+
+	/* of whoever has the instance to itself */
+	KafkaTransactionState transaction;
+	KafkaHandleTopic topics[KAFKA_HANDLE_TOPICS];	/* of topic.c */
+	int			next_topic;		/* to be replaced */
 
 	/* of the backend only */
 	dlist_node	node;			/* in the list of open handles */
@@ -60,6 +86,8 @@ typedef struct KafkaHandle
 	void		(*deliver) (void *owner, rd_kafka_event_t *event);
 	void	   *owner;
 	KafkaCall  *call;			/* the call under way, or NULL */
+	bool		patient;		/* an interrupt waits a moment for the answer */
+	int64		interrupted;	/* when it came, ms of kafka_now_ms(); or 0 */
 	rd_kafka_resp_err_t error;	/* last error of the instance */
 	char		reason[256];	/* its text */
 } KafkaHandle;
@@ -74,6 +102,21 @@ extern void kafka_handle_wake_on(KafkaHandle *handle, rd_kafka_queue_t *queue);
 extern void kafka_handle_serve(KafkaHandle *handle);
 extern int	kafka_handle_list(KafkaConnection **connections, int room);
 extern void kafka_handle_wait(KafkaHandle *handle, long timeout);
+extern void kafka_handle_wait_patiently(KafkaHandle *handle);
+
+/* topic.c */
+extern rd_kafka_topic_t *kafka_topic_use(KafkaHandle *handle,
+										 const char *topic);
+extern void kafka_topic_forget_all(KafkaHandle *handle);
+
+/* transaction.c; transaction.h has what others may use */
+extern void kafka_transaction_register(KafkaHandle *handle);
+extern void kafka_transaction_unregister(KafkaHandle *handle);
+extern void kafka_transaction_claim(const char *id);
+extern void kafka_transaction_begin(KafkaHandle *handle);
+extern void kafka_transaction_commit(KafkaHandle *handle);
+extern void kafka_transaction_abort(KafkaHandle *handle);
+extern void kafka_transaction_await_aborts(void);
 
 /* config.c */
 extern rd_kafka_conf_t *kafka_config_make(rd_kafka_type_t type,
@@ -95,6 +138,8 @@ extern rd_kafka_resp_err_t kafka_call(KafkaHandle *handle, KafkaCallRun run,
 									  KafkaCallRelease release, void *arg);
 extern void kafka_call_end(KafkaHandle *handle);
 extern void kafka_call_await_abandoned(void);
+extern int	kafka_thread_start(pthread_t *thread, void *(*run) (void *arg),
+							   void *arg);
 extern int64 kafka_now_ms(void);
 extern rd_kafka_resp_err_t kafka_topic_metadata(rd_kafka_t *rk,
 												const char *topic,
@@ -106,6 +151,7 @@ extern const struct rd_kafka_metadata *kafka_call_topics(KafkaHandle *handle);
 /* pool.c; pool.h has what others may use */
 extern KafkaHandle *kafka_pool_take(const char *key);
 extern bool kafka_pool_put(KafkaHandle *handle);
+extern void kafka_pool_close_transactional(const char *id);
 
 /* error.c */
 extern int	kafka_errcode(rd_kafka_resp_err_t err);

@@ -19,7 +19,6 @@
 #include "postgres.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "client/handle.h"
@@ -123,6 +122,36 @@ kafka_pool_close_all(void)
 		pthread_join(reaper, NULL);
 	joinable = false;
 	return n;
+}
+
+/*
+ * kafka_pool_close_transactional
+ *		Closes what is kept with that transactional.id, which a new instance
+ *		would make useless.
+ */
+void
+kafka_pool_close_transactional(const char *id)
+{
+	KafkaHandle *closed = NULL;
+
+	init_pool();
+	pthread_mutex_lock(&mutex);
+	for (KafkaHandle **link = &pool; *link != NULL;)
+	{
+		KafkaHandle *handle = *link;
+
+		if (handle->transactional_id == NULL ||
+			strcmp(handle->transactional_id, id) != 0)
+		{
+			link = &handle->next;
+			continue;
+		}
+		*link = handle->next;
+		handle->next = closed;
+		closed = handle;
+	}
+	pthread_mutex_unlock(&mutex);
+	release(closed);
 }
 
 /*
@@ -240,15 +269,9 @@ release(KafkaHandle *list)
 static bool
 start_reaper(void)
 {
-	sigset_t	all;
-	sigset_t	saved;
-
 	if (joinable)
 		pthread_join(reaper, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	reaping = pthread_create(&reaper, NULL, reaper_main, NULL) == 0;
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	reaping = kafka_thread_start(&reaper, reaper_main, NULL) == 0;
 	joinable = reaping;
 	return reaping;
 }

@@ -18,7 +18,6 @@
 #include "client/handle.h"
 #include "client/producer.h"
 #include "compat.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 struct KafkaProducer
@@ -26,9 +25,11 @@ struct KafkaProducer
 	/* for the life of the producer */
 	KafkaHandle *handle;
 	MemoryContextCallback callback;
-	char	   *topic;			/* of rkt */
-	rd_kafka_topic_t *rkt;		/* the topic last sent to */
+	char		topic[256];		/* last sent to */
+	rd_kafka_topic_t *rkt;		/* the same, of the handle; or NULL */
 	MemoryContext context;
+	bool		transactional;
+	bool		patient;		/* see kafka_producer_be_patient */
 
 	/* since the last flush */
 	int64		sent;
@@ -42,20 +43,20 @@ struct KafkaProducer
 
 static void close_producer(void *arg);
 static void end_producer(KafkaProducer *producer, bool keep);
-static void warn_unflushed(KafkaProducer *producer);
+static void warn_unflushed(KafkaProducer *producer, KafkaHandle *handle);
 static void take_reports(void *owner, rd_kafka_event_t *event);
 static void take_report(KafkaProducer *producer, const rd_kafka_message_t *raw);
 static void use_topic(KafkaProducer *producer, const char *topic);
-static void check_topic(KafkaProducer *producer, const char *topic);
-static rd_kafka_resp_err_t run_topic(rd_kafka_t *rk, void *arg, int timeout);
 static rd_kafka_resp_err_t try_send(KafkaProducer *producer,
 									const KafkaMessage *message,
 									KafkaDelivery *delivery);
 static void add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu,
 						size_t *n);
-static void raise_refused(const KafkaMessage *message,
-						  rd_kafka_resp_err_t err);
-static void raise_failed(KafkaProducer *producer);
+pg_noreturn static void raise_refused(KafkaProducer *producer,
+									  const KafkaMessage *message,
+									  rd_kafka_resp_err_t err);
+pg_noreturn static void raise_fatal(KafkaProducer *producer);
+pg_noreturn static void raise_failed(KafkaProducer *producer);
 pg_noreturn static void give_up(KafkaProducer *producer);
 static void wait_for_reports(KafkaProducer *producer);
 static void progress_callback(void *arg);
@@ -83,6 +84,43 @@ kafka_producer_open(const KafkaClientOptions *options)
 }
 
 /*
+ * kafka_producer_begin
+ *		The same for a transactional producer, made from options of
+ *		kafka_transaction_options(), and begins a Kafka transaction.
+ */
+KafkaProducer *
+kafka_producer_begin(const KafkaClientOptions *options)
+{
+	KafkaProducer *producer = kafka_producer_open(options);
+
+	producer->transactional = true;
+	kafka_transaction_begin(producer->handle);
+	return producer;
+}
+
+/*
+ * kafka_producer_commit
+ *		Commits the Kafka transaction, after a flush.
+ */
+void
+kafka_producer_commit(KafkaProducer *producer)
+{
+	kafka_transaction_commit(producer->handle);
+}
+
+/*
+ * kafka_producer_be_patient
+ *		Has flush() serve an interrupt only after a moment in which the
+ *		acknowledgement may come: who cancels would not know what became of
+ *		the message.
+ */
+void
+kafka_producer_be_patient(KafkaProducer *producer)
+{
+	producer->patient = true;
+}
+
+/*
  * kafka_producer_close
  *		Closes the producer; what is not yet acknowledged may or may not arrive.
  */
@@ -100,31 +138,39 @@ close_producer(void *arg)
 
 /*
  * Closes, whoever asks for it; an ERROR does not leave a connection behind.
+ *
+ * A transaction that is still open is aborted by the handle, which needs the
+ * reports of its messages for that.
  */
 static void
 end_producer(KafkaProducer *producer, bool keep)
 {
-	if (producer->handle == NULL)
+	KafkaHandle *handle = producer->handle;
+
+	if (handle == NULL)
 		return;
-	if (producer->sent > 0)
-		warn_unflushed(producer);
-	if (!keep)
-		rd_kafka_purge(producer->handle->rk,
+	producer->handle = NULL;
+	if (handle->transaction == KAFKA_TRANSACTION_IN_DOUBT)
+		ereport(WARNING,
+				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+				 errmsg("it is not known whether Kafka has committed the messages of the transaction"),
+				 errdetail("Kafka was asked to commit them and has not answered, and the transaction is rolled back here.")));
+	else if (producer->sent > 0 && !producer->transactional)
+		warn_unflushed(producer, handle);
+	if (!keep && handle->transaction != KAFKA_TRANSACTION_OPEN)
+		rd_kafka_purge(handle->rk,
 					   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
 					   RD_KAFKA_PURGE_F_NON_BLOCKING);
-	if (producer->rkt != NULL)
-		rd_kafka_topic_destroy(producer->rkt);
-	kafka_handle_close(producer->handle, keep);
-	producer->handle = NULL;
+	kafka_handle_close(handle, keep);
 }
 
 /*
  * Tells what became of messages whose statement has failed before its end.
  */
 static void
-warn_unflushed(KafkaProducer *producer)
+warn_unflushed(KafkaProducer *producer, KafkaHandle *handle)
 {
-	kafka_handle_serve(producer->handle);
+	kafka_handle_serve(handle);
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
 			 errmsg(INT64_FORMAT " messages of the failed statement were delivered to topic \"%s\"",
@@ -158,7 +204,13 @@ kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
 			give_up(producer);
 	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		raise_refused(message, err);
+	{
+		/* one before may be why the transaction takes no more */
+		kafka_handle_serve(producer->handle);
+		if (producer->transactional && producer->failed > 0)
+			give_up(producer);
+		raise_refused(producer, message, err);
+	}
 
 	producer->sent++;
 	if ((producer->sent & 0x3ff) == 0)
@@ -189,11 +241,14 @@ kafka_producer_flush(KafkaProducer *producer)
  * Raises the failure of a message before all have been sent.
  *
  * What the client has not yet put on the wire fails at once; the rest is
- * waited for, so that what is said of it is true.
+ * waited for, so that what is said of it is true.  Of a transaction there is
+ * nothing more to say: none of it will be seen.
  */
 static void
 give_up(KafkaProducer *producer)
 {
+	if (producer->transactional)
+		raise_failed(producer);
 	rd_kafka_purge(producer->handle->rk,
 				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	kafka_producer_flush(producer);
@@ -214,7 +269,10 @@ wait_for_reports(KafkaProducer *producer)
 	context.previous = error_context_stack;
 	error_context_stack = &context;
 
-	kafka_handle_wait(producer->handle, -1);
+	if (producer->patient)
+		kafka_handle_wait_patiently(producer->handle);
+	else
+		kafka_handle_wait(producer->handle, -1);
 	kafka_handle_serve(producer->handle);
 
 	error_context_stack = context.previous;
@@ -270,77 +328,15 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 
 /*
  * Keeps the topic that is sent to, so that it is not looked up every time.
- *
- * A new one is asked for first: the client would hold its messages back until
- * they time out, and say no more than that.
  */
 static void
 use_topic(KafkaProducer *producer, const char *topic)
 {
-	if (producer->rkt != NULL)
-	{
-		if (strcmp(producer->topic, topic) == 0)
-			return;
-		rd_kafka_topic_destroy(producer->rkt);
-		pfree(producer->topic);
-	}
-	producer->topic = MemoryContextStrdup(producer->context, topic);
-	producer->rkt = rd_kafka_topic_new(producer->handle->rk, topic, NULL);
-	if (producer->rkt == NULL)
-		ereport(ERROR,
-				(kafka_errcode(rd_kafka_last_error()),
-				 errmsg("could not send to topic \"%s\": %s", topic,
-						rd_kafka_err2str(rd_kafka_last_error()))));
-	check_topic(producer, topic);
-}
-
-/*
- * Raises an ERROR when the topic does not exist or nobody answers.
- */
-static void
-check_topic(KafkaProducer *producer, const char *topic)
-{
-	const char *create = kafka_options_get(producer->handle->options,
-										   "allow.auto.create.topics");
-	char	   *arg = strdup(topic);
-	bool		creates = false;
-	rd_kafka_resp_err_t err;
-
-	if (create != NULL)
-		(void) parse_bool(create, &creates);
-	if (arg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	err = kafka_call(producer->handle, run_topic, free, arg);
-	kafka_call_end(producer->handle);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR ||
-		(err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && creates))
+	if (producer->rkt != NULL && strcmp(producer->topic, topic) == 0)
 		return;
-	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("topic \"%s\" does not exist", topic)));
-	ereport(ERROR,
-			(kafka_errcode(err),
-			 errmsg("could not send to topic \"%s\": %s", topic,
-					rd_kafka_err2str(err)),
-			 kafka_error_reason(producer->handle)));
-}
-
-/*
- * In a thread: asks for the topic.
- */
-static rd_kafka_resp_err_t
-run_topic(rd_kafka_t *rk, void *arg, int timeout)
-{
-	const struct rd_kafka_metadata *metadata;
-	rd_kafka_resp_err_t err;
-
-	err = kafka_topic_metadata(rk, arg, &metadata, timeout);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		rd_kafka_metadata_destroy(metadata);
-	return err;
+	producer->rkt = NULL;
+	strlcpy(producer->topic, topic, sizeof(producer->topic));
+	producer->rkt = kafka_topic_use(producer->handle, topic);
 }
 
 static rd_kafka_resp_err_t
@@ -408,8 +404,14 @@ add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu, size_t *n)
  * Raises why the client has not taken a message.
  */
 static void
-raise_refused(const KafkaMessage *message, rd_kafka_resp_err_t err)
+raise_refused(KafkaProducer *producer, const KafkaMessage *message,
+			  rd_kafka_resp_err_t err)
 {
+	char		reason[256];
+
+	if (rd_kafka_fatal_error(producer->handle->rk, reason, sizeof(reason)) !=
+		RD_KAFKA_RESP_ERR_NO_ERROR)
+		raise_fatal(producer);
 	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
 		ereport(ERROR,
 				(kafka_errcode(err),
@@ -431,6 +433,23 @@ raise_refused(const KafkaMessage *message, rd_kafka_resp_err_t err)
 }
 
 /*
+ * Raises what has made the client unusable, such as another producer with the
+ * same id.
+ */
+static void
+raise_fatal(KafkaProducer *producer)
+{
+	char		reason[256];
+	rd_kafka_resp_err_t err = rd_kafka_fatal_error(producer->handle->rk, reason,
+												   sizeof(reason));
+
+	ereport(ERROR,
+			(kafka_errcode(err),
+			 errmsg("could not send to Kafka: %s", rd_kafka_err2str(err)),
+			 errdetail_internal("%s", reason)));
+}
+
+/*
  * Raises how many messages were not delivered, and why the first of them.
  */
 static void
@@ -441,13 +460,17 @@ raise_failed(KafkaProducer *producer)
 	int64		failed = producer->failed;
 	int64		unknown = producer->unknown;
 	char		partition[32] = "";
-	char		doubt[96] = "";
+	char		doubt[256] = "";
 
 	producer->sent = 0;
 	producer->delivered = 0;
 	producer->failed = 0;
 	producer->unknown = 0;
 
+	if (producer->transactional &&
+		rd_kafka_fatal_error(producer->handle->rk, doubt, sizeof(doubt)) !=
+		RD_KAFKA_RESP_ERR_NO_ERROR)
+		raise_fatal(producer);
 	if (producer->first_partition >= 0)
 		snprintf(partition, sizeof(partition), " partition %d of",
 				 producer->first_partition);
@@ -459,6 +482,13 @@ raise_failed(KafkaProducer *producer)
 			(kafka_errcode(producer->first_error),
 			 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
 					failed, sent),
+			 producer->transactional ?
+			 errdetail("The Kafka transaction is aborted. The first failure was in%s topic \"%s\": %s.%s%s",
+					   partition, producer->first_topic,
+					   rd_kafka_err2str(producer->first_error),
+					   producer->handle->reason[0] != '\0' ?
+					   " The client's last error: " : "",
+					   producer->handle->reason) :
 			 errdetail(INT64_FORMAT " messages were delivered%s. The first failure was in%s topic \"%s\": %s.%s%s",
 					   delivered, doubt, partition, producer->first_topic,
 					   rd_kafka_err2str(producer->first_error),

@@ -10,6 +10,10 @@
  *	  sent; only flush() makes sure, and it is an ERROR when any message
  *	  since the last flush() was not acknowledged.
  *
+ *	  A transactional producer, opened with begin(), has a Kafka transaction
+ *	  until commit(); when it is closed before that, the transaction is
+ *	  aborted.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef KAFKA_PRODUCER_H
@@ -34,5 +38,9 @@ extern void kafka_producer_send(KafkaProducer *producer,
 								const KafkaMessage *message,
 								KafkaDelivery *delivery);
 extern void kafka_producer_flush(KafkaProducer *producer);
+extern void kafka_producer_be_patient(KafkaProducer *producer);
+
+extern KafkaProducer *kafka_producer_begin(const KafkaClientOptions *options);
+extern void kafka_producer_commit(KafkaProducer *producer);
 
 #endif							/* KAFKA_PRODUCER_H */

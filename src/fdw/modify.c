@@ -4,16 +4,25 @@
  *	  INSERT and COPY FROM into a topic.
  *
  * NOTES
- *	  Under delivery "immediate" rows are sent while the statement runs; its end
- *	  waits for every delivery report and is an ERROR if one is not a success.
+ *	  Under delivery "commit" rows are handed to the transaction, which sends
+ *	  them when it commits.  Under "immediate" they are sent while the statement
+ *	  runs; its end waits for every delivery report and is an ERROR if one is
+ *	  not a success.
  *
- *	  With RETURNING each row is waited for, because partition and offset are
- *	  known only then.
+ *	  What Kafka decides (partition, offset, timestamp) is wanted by RETURNING
+ *	  and by AFTER ROW triggers.  Under "immediate" each row is then waited for;
+ *	  under "commit" it is NULL as far as it is not known yet.
+ *
+ *	  There is no batch interface: the executor asks for no batches where it
+ *	  wants rows back, and otherwise the client makes batches by itself, across
+ *	  the rows of the whole statement.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "client/commit.h"
 #include "client/producer.h"
 #include "compat.h"
 #include "executor/executor.h"
@@ -28,18 +37,21 @@ typedef struct KafkaModifyState
 	/* for the life of the statement */
 	KafkaTableOptions *options;
 	KafkaRowMap *map;
-	KafkaProducer *producer;
+	KafkaProducer *producer;	/* NULL under delivery "commit" */
+	int			target;			/* of delivery "commit" */
 	bool		returning;		/* fill in what Kafka has decided */
 	MemoryContext context;
 
 	MemoryContext row;			/* reset for each row */
 } KafkaModifyState;
 
-static bool has_returning(ModifyTableState *mtstate);
+static bool has_returning(ModifyTableState *mtstate, ResultRelInfo *rinfo);
 static KafkaModifyState *begin_modify(ResultRelInfo *rinfo, Oid userid,
 									  bool returning);
 static void fill_delivery(KafkaModifyState *state, TupleTableSlot *slot,
 						  const KafkaDelivery *delivery);
+static void fill_slot(KafkaModifyState *state, TupleTableSlot *slot,
+					  const KafkaMessage *message);
 static void end_modify(ResultRelInfo *rinfo);
 
 /*
@@ -90,7 +102,7 @@ kafkaBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *rinfo,
 	Oid			userid = kafka_compat_result_user(rinfo, mtstate->ps.state);
 
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
-		rinfo->ri_FdwState = begin_modify(rinfo, userid, has_returning(mtstate));
+		rinfo->ri_FdwState = begin_modify(rinfo, userid, has_returning(mtstate, rinfo));
 }
 
 /*
@@ -102,7 +114,7 @@ kafkaBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	Oid			userid = kafka_compat_result_user(rinfo, mtstate->ps.state);
 
-	rinfo->ri_FdwState = begin_modify(rinfo, userid, has_returning(mtstate));
+	rinfo->ri_FdwState = begin_modify(rinfo, userid, has_returning(mtstate, rinfo));
 }
 
 /*
@@ -124,7 +136,13 @@ kafkaExecForeignInsert(EState *estate, ResultRelInfo *rinfo,
 						&message);
 	MemoryContextSwitchTo(old);
 
-	if (state->returning)
+	if (state->producer == NULL)
+	{
+		kafka_commit_send(state->target, &message);
+		if (state->returning)
+			fill_slot(state, slot, &message);
+	}
+	else if (state->returning)
 	{
 		KafkaDelivery *delivery = MemoryContextAllocZero(state->context,
 														 sizeof(KafkaDelivery));
@@ -153,13 +171,16 @@ kafkaEndForeignInsert(EState *estate, ResultRelInfo *rinfo)
 }
 
 /*
- * Says whether the statement returns rows; COPY FROM has no plan.
+ * Says whether somebody looks at the rows as they were inserted; COPY FROM has
+ * no plan.
  */
 static bool
-has_returning(ModifyTableState *mtstate)
+has_returning(ModifyTableState *mtstate, ResultRelInfo *rinfo)
 {
 	ModifyTable *plan = (ModifyTable *) mtstate->ps.plan;
 
+	if (rinfo->ri_TrigDesc != NULL && rinfo->ri_TrigDesc->trig_insert_after_row)
+		return true;
 	return plan != NULL && plan->returningLists != NIL;
 }
 
@@ -181,12 +202,14 @@ begin_modify(ResultRelInfo *rinfo, Oid userid, bool returning)
 	state->options = kafka_options_table(RelationGetRelid(rel), userid);
 	state->map = kafka_rowmap_create(rel, state->options, NULL);
 	kafka_rowmap_check_writable(state->map);
-	if (state->options->delivery != KAFKA_DELIVERY_IMMEDIATE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("delivery \"commit\" is not supported yet"),
-				 errhint("Set the option \"delivery\" of the foreign table or its server, or the parameter \"kafka_fdw.delivery\", to \"immediate\": rows are then sent while the statement runs, and stay in the topic if the transaction rolls back.")));
-	state->producer = kafka_producer_open(state->options->client);
+	if (state->options->client->delivery == KAFKA_DELIVERY_COMMIT)
+		state->target = kafka_commit_target(state->options->client);
+	else
+	{
+		if (returning)
+			kafka_options_default(state->options->client, "linger.ms", "0");
+		state->producer = kafka_producer_open(state->options->client);
+	}
 	MemoryContextSwitchTo(old);
 
 	return state;
@@ -205,8 +228,23 @@ fill_delivery(KafkaModifyState *state, TupleTableSlot *slot,
 	message.partition = delivery->partition;
 	message.offset = delivery->offset;
 	message.timestamp = delivery->timestamp;
-	kafka_rowmap_fill_delivery(state->map, &message, slot->tts_values,
+	fill_slot(state, slot, &message);
+}
+
+/*
+ * Fills in partition, offset and timestamp as far as they are known.
+ *
+ * Triggers take the tuple of a slot and not its values, so it is made anew.
+ */
+static void
+fill_slot(KafkaModifyState *state, TupleTableSlot *slot,
+		  const KafkaMessage *message)
+{
+	kafka_rowmap_fill_delivery(state->map, message, slot->tts_values,
 							   slot->tts_isnull);
+	ExecForceStoreHeapTuple(heap_form_tuple(slot->tts_tupleDescriptor,
+											slot->tts_values, slot->tts_isnull),
+							slot, true);
 }
 
 /*
@@ -219,8 +257,11 @@ end_modify(ResultRelInfo *rinfo)
 
 	if (state == NULL)
 		return;
-	kafka_producer_flush(state->producer);
-	kafka_producer_close(state->producer);
+	if (state->producer != NULL)
+	{
+		kafka_producer_flush(state->producer);
+		kafka_producer_close(state->producer);
+	}
 	MemoryContextDelete(state->context);
 	rinfo->ri_FdwState = NULL;
 }

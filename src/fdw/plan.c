@@ -37,11 +37,11 @@ typedef struct KafkaPlanState
 } KafkaPlanState;
 
 static bool is_column(PlannerInfo *root, RelOptInfo *rel,
-					  EquivalenceClass * ec, EquivalenceMember * em, void *arg);
+					  EquivalenceClass *ec, EquivalenceMember *em, void *arg);
 static void add_join_paths(PlannerInfo *root, KafkaPlanState *state,
 						   List *joins);
 static void add_scan_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
-						  ParamPathInfo * param);
+						  ParamPathInfo *param);
 static List *needed_columns(RelOptInfo *baserel, List *clauses);
 
 /*
@@ -97,8 +97,8 @@ kafkaGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
  * Says whether a member of an equivalence class is the column looked for.
  */
 static bool
-is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass * ec,
-		  EquivalenceMember * em, void *arg)
+is_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec,
+		  EquivalenceMember *em, void *arg)
 {
 	KafkaPlanState *state = arg;
 	Var		   *var = (Var *) em->em_expr;
@@ -140,7 +140,7 @@ add_join_paths(PlannerInfo *root, KafkaPlanState *state, List *joins)
  */
 static void
 add_scan_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
-			  ParamPathInfo * param)
+			  ParamPathInfo *param)
 {
 	Cost		startup = STARTUP_COST * seq_page_cost;
 	Cost		per_tuple = 10 * cpu_tuple_cost;

@@ -77,7 +77,7 @@ static KafkaQual *make_compare(OpExpr *expr, Index varno,
 							   const KafkaQualColumns *columns);
 static KafkaQual *make_any(ScalarArrayOpExpr *expr, Index varno,
 						   const KafkaQualColumns *columns);
-static KafkaQual *make_row_compare(RowCompareExpr * expr, Index varno,
+static KafkaQual *make_row_compare(RowCompareExpr *expr, Index varno,
 								   const KafkaQualColumns *columns);
 static bool find_column(Node *node, Index varno,
 						const KafkaQualColumns *columns, KafkaQualAxis *axis);
@@ -358,7 +358,7 @@ make_compare(OpExpr *expr, Index varno, const KafkaQualColumns *columns)
  * Of "(a, b) < (c, d)" only "a <= c" is used.
  */
 static KafkaQual *
-make_row_compare(RowCompareExpr * expr, Index varno,
+make_row_compare(RowCompareExpr *expr, Index varno,
 				 const KafkaQualColumns *columns)
 {
 	OpExpr	   *first = makeNode(OpExpr);

@@ -238,5 +238,7 @@ extern void kafka_header_to_message(KafkaColumn *column, Datum value,
 									KafkaMessage *message);
 extern Datum kafka_headers_to_jsonb(const KafkaHeader *headers, int nheaders);
 extern int	kafka_headers_from_jsonb(Jsonb *jsonb, KafkaHeader **headers);
+extern int	kafka_headers_from_datum(Oid type, Datum value,
+									 KafkaHeader **headers);
 
 #endif							/* KAFKA_FORMAT_H */

@@ -333,6 +333,27 @@ kafka_headers_to_message(KafkaColumn *column, Datum value,
 }
 
 /*
+ * kafka_headers_from_datum
+ *		Makes headers of a value of any type that can hold them, palloc'd.
+ */
+int
+kafka_headers_from_datum(Oid type, Datum value, KafkaHeader **headers)
+{
+	KafkaColumn column = {0};
+
+	column.base = getBaseType(type);
+	if (column.base == JSONBOID)
+		return kafka_headers_from_jsonb(DatumGetJsonbP(value), headers);
+	if (!is_header_type(get_element_type(column.base)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("headers cannot be of type %s", format_type_be(type)),
+				 errhint("Use kafka.header[] or jsonb.")));
+	return array_to_headers(lookup_array(CurrentMemoryContext, &column),
+							DatumGetArrayTypeP(value), headers);
+}
+
+/*
  * Adds a column's value to the headers of a message.
  */
 void

@@ -245,7 +245,8 @@ metadata_value(KafkaRowMap *map, KafkaColumn *column, Datum *value)
 }
 
 /*
- * Fills in where a written row has gone: partition, offset and timestamp.
+ * Fills in where a written row has gone: partition, offset and timestamp, NULL
+ * where that is not known.
  */
 void
 kafka_rowmap_fill_delivery(KafkaRowMap *map, const KafkaMessage *message,
@@ -257,9 +258,14 @@ kafka_rowmap_fill_delivery(KafkaRowMap *map, const KafkaMessage *message,
 		KafkaColumn *column = map->metadata[i];
 		KafkaColumnSource source = column->options->source;
 
-		if (source == KAFKA_COLUMN_PARTITION ||
-			source == KAFKA_COLUMN_OFFSET ||
-			source == KAFKA_COLUMN_TIMESTAMP)
+		if ((source == KAFKA_COLUMN_PARTITION &&
+			 message->partition == KAFKA_PARTITION_ANY) ||
+			(source == KAFKA_COLUMN_OFFSET &&
+			 message->offset == KAFKA_OFFSET_UNKNOWN))
+			nulls[column->index] = true;
+		else if (source == KAFKA_COLUMN_PARTITION ||
+				 source == KAFKA_COLUMN_OFFSET ||
+				 source == KAFKA_COLUMN_TIMESTAMP)
 			nulls[column->index] =
 				!metadata_value(map, column, &values[column->index]);
 	}

@@ -3,6 +3,10 @@
  * connections.c
  *	  SQL functions on the session's connections.
  *
+ * NOTES
+ *	  DISCARD ALL closes them too.  There is no other hook for it than that of
+ *	  all utility statements.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -12,12 +16,48 @@
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "functions/connections.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(kafka_connections);
 PG_FUNCTION_INFO_V1(kafka_disconnect_all);
+
+static ProcessUtility_hook_type next_utility_hook = NULL;
+
+static void utility_hook(PlannedStmt *pstmt, const char *queryString,
+						 bool readOnlyTree, ProcessUtilityContext context,
+						 ParamListInfo params, QueryEnvironment *queryEnv,
+						 DestReceiver *dest, QueryCompletion *qc);
+
+/*
+ * kafka_connections_init
+ *		Has DISCARD ALL close the session's unused connections.
+ */
+void
+kafka_connections_init(void)
+{
+	next_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = utility_hook;
+}
+
+static void
+utility_hook(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			 ProcessUtilityContext context, ParamListInfo params,
+			 QueryEnvironment *queryEnv, DestReceiver *dest,
+			 QueryCompletion *qc)
+{
+	bool		discard_all = IsA(pstmt->utilityStmt, DiscardStmt) &&
+	((DiscardStmt *) pstmt->utilityStmt)->target == DISCARD_ALL;
+	ProcessUtility_hook_type next = next_utility_hook != NULL ?
+	next_utility_hook : standard_ProcessUtility;
+
+	next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	if (discard_all)
+		(void) kafka_pool_close_all();
+}
 
 /*
  * kafka.connections()

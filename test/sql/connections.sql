@@ -4,6 +4,7 @@ CREATE EXTENSION IF NOT EXISTS kafka_fdw;
 RESET client_min_messages;
 \getenv brokers KAFKA_FDW_TEST_BROKERS
 CREATE SERVER conn FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers :'brokers', delivery 'immediate');
+CREATE SERVER conn2 FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers :'brokers');
 SELECT kafka.create_topic('conn', 'conn', 2);
 CREATE FOREIGN TABLE conn (a int, _offset bigint) SERVER conn OPTIONS (topic 'conn');
 SELECT kafka.disconnect_all() > 0 AS closed;
@@ -59,4 +60,15 @@ END $$;
 SELECT count(*) FROM conn;
 RESET kafka_fdw.idle_timeout;
 
+-- DISCARD ALL leaves none; a transactional producer is kept like any other
+BEGIN;
+INSERT INTO conn SELECT generate_series(1, 2);
+SET LOCAL kafka_fdw.delivery = commit;
+SELECT kafka.produce('conn2', 'conn', '{"a": 1}') FROM generate_series(1, 2);
+COMMIT;
+SELECT server, client, active FROM kafka.connections() ORDER BY 1, 2;
+DISCARD ALL;
+SELECT * FROM kafka.connections();
+
+DROP SERVER conn2;
 DROP SERVER conn CASCADE;

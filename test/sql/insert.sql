@@ -6,17 +6,21 @@ RESET client_min_messages;
 CREATE SERVER ins FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers :'brokers');
 SELECT kafka.create_topic('ins', 'ins', 2);
 
--- the default delivery is not there yet, and says so
+-- where delivery is set
 CREATE FOREIGN TABLE ins (a int, b text, _partition int, _offset bigint, _timestamp timestamptz, _key text, _headers jsonb)
 	SERVER ins OPTIONS (topic 'ins');
+BEGIN;
 INSERT INTO ins (a) VALUES (1);
+ROLLBACK;
 SET kafka_fdw.delivery = immediate;
 INSERT INTO ins (a, b, _partition) VALUES (1, 'by parameter', 0);
 RESET kafka_fdw.delivery;
 ALTER SERVER ins OPTIONS (ADD delivery 'immediate');
 INSERT INTO ins (a, b, _partition) VALUES (2, 'by server', 0);
 ALTER FOREIGN TABLE ins OPTIONS (ADD delivery 'commit');
+BEGIN;
 INSERT INTO ins (a) VALUES (1);
+ROLLBACK;
 ALTER FOREIGN TABLE ins OPTIONS (SET delivery 'immediate');
 EXPLAIN (COSTS OFF) INSERT INTO ins (a) VALUES (1);
 
@@ -34,6 +38,37 @@ BEGIN;
 INSERT INTO ins (a, _partition) VALUES (7, 0);
 ROLLBACK;
 SELECT a FROM ins WHERE _partition = 0;
+
+-- triggers of the table: BEFORE ROW changes what is sent, AFTER ROW sees where it went
+CREATE FUNCTION ins_before() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.b := upper(NEW.b);
+	RETURN CASE WHEN NEW.b <> 'NOT THIS' THEN NEW END;
+END $$;
+CREATE FUNCTION ins_after() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE NOTICE '% % is at % of partition %', TG_OP, NEW.b, NEW._offset, NEW._partition;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER b BEFORE INSERT ON ins FOR EACH ROW EXECUTE FUNCTION ins_before();
+CREATE TRIGGER a AFTER INSERT ON ins FOR EACH ROW EXECUTE FUNCTION ins_after();
+INSERT INTO ins (a, b, _partition) VALUES (21, 'this', 1), (22, 'not this', 1), (23, 'and this', 1);
+COPY ins (a, b, _partition) FROM STDIN (DELIMITER ',');
+24,copied,1
+\.
+SELECT a, b, _offset FROM ins WHERE _partition = 1 AND a > 20;
+DROP TRIGGER a ON ins;
+DROP TRIGGER b ON ins;
+
+-- defaults and generated columns
+SELECT kafka.create_topic('ins', 'ins_default', 2);
+CREATE FOREIGN TABLE ins_default (a int, b int DEFAULT 7, c int GENERATED ALWAYS AS (a * 2) STORED, _partition int DEFAULT 1)
+	SERVER ins OPTIONS (topic 'ins_default');
+INSERT INTO ins_default (a) VALUES (31), (32);
+COPY ins_default (a) FROM STDIN;
+33
+\.
+SELECT * FROM ins_default ORDER BY a;
 
 -- COPY, and a partition of a partitioned table
 COPY ins (a, b, _partition) FROM STDIN;
@@ -83,4 +118,5 @@ SELECT a, b FROM ins WHERE a = 100;
 DROP VIEW ins_view;
 DROP TABLE ins_parent;
 DROP SERVER ins CASCADE;
+DROP FUNCTION ins_before(), ins_after();
 DROP ROLE kafka_insert_user;

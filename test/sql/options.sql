@@ -85,7 +85,7 @@ SELECT * FROM kafka.topics('not_kafka');
 SELECT * FROM kafka.topics('nowhere');
 SET ROLE kafka_options_user;
 SELECT * FROM kafka.topics('o');
-SELECT * FROM kafka.produce_now('ou', 't', 'x');
+SELECT partition, "offset" FROM kafka.produce_now('ou', 't', 'x');
 SELECT kafka.create_topic('ou', 't');
 SELECT kafka.delete_topic('ou', 't');
 RESET ROLE;

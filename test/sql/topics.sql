@@ -11,12 +11,12 @@ SELECT * FROM kafka.topics('topics') WHERE topic LIKE 'topics\_%';
 SELECT * FROM kafka.watermarks('topics', 'topics_a');
 
 -- where a message is
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'one', partition => 2);
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'two', key => 'k', partition => 2,
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'one', partition => 2);
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'two', key => 'k', partition => 2,
 								headers => '{"h": "v", "n": null, "twice": ["1", "2"]}',
 								"timestamp" => '2018-10-22 14:20:30+00');
-SELECT * FROM kafka.produce_now('topics', 'topics_a', NULL, key => '', partition => 2);
-SELECT * FROM kafka.produce_now('topics', 'topics_a', '', partition => 2);
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', NULL, key => '', partition => 2);
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', '', partition => 2);
 SELECT * FROM kafka.watermarks('topics', 'topics_a');
 
 -- NULL and empty are different things
@@ -46,15 +46,15 @@ SELECT kafka.create_topic('topics', 'topics_c', config => '{"no.such.setting": 1
 SELECT kafka.create_topic('topics', 'topics_c', config => '[]');
 SELECT kafka.create_topic('topics', NULL);
 SELECT * FROM kafka.watermarks('topics', 'topics_none');
-SELECT * FROM kafka.produce_now('topics', 'topics_none', 'x');
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', partition => 3);
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', partition => -1);
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => 'infinity');
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => '1970-01-01 00:00:00+00');
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => '1969-12-31 23:59:59.9995+00');
-SELECT * FROM kafka.produce_now('topics', 'topics_a', 'x', headers => '["a"]');
-SELECT * FROM kafka.produce_now('topics', 'topics_a', repeat('x', 2000000));
-SELECT * FROM kafka.produce_now('topics', 'topics_b', repeat('x', 200000), key => 'k');
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_none', 'x');
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'x', partition => 3);
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'x', partition => -1);
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => 'infinity');
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => '1970-01-01 00:00:00+00');
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'x', "timestamp" => '1969-12-31 23:59:59.9995+00');
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', 'x', headers => '["a"]');
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_a', repeat('x', 2000000));
+SELECT partition, "offset" FROM kafka.produce_now('topics', 'topics_b', repeat('x', 200000), key => 'k');
 SELECT kafka.delete_topic('topics', 'topics_none');
 -- none of which has sent anything
 SELECT * FROM kafka.watermarks('topics', 'topics_a');
