@@ -203,7 +203,7 @@ choose_kind(const KafkaColumn *column)
 {
 	if (column->base == JSONBOID || column->base == JSONOID)
 		return column->type == JSONOID ? JSON_KIND_JSON : JSON_KIND_SLICE;
-	if (OidIsValid(get_element_type(column->base)) ||
+	if (OidIsValid(kafka_json_element_type(column->base)) ||
 		column->base == RECORDOID ||
 		get_typtype(column->base) == TYPTYPE_COMPOSITE)
 		return JSON_KIND_POPULATE;

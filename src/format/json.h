@@ -96,6 +96,10 @@ extern void kafka_json_parse(KafkaJsonParser *parser, const char *input,
 extern char *kafka_json_unescape(const char *start, int len,
 								 int *result_len);
 
+/* json_exact.c */
+extern Oid	kafka_json_element_type(Oid type);
+extern bool kafka_json_is_exact(Oid type, Datum value);
+
 /* json_encode.c */
 typedef struct KafkaJsonEncoder KafkaJsonEncoder;
 

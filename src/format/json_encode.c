@@ -10,8 +10,8 @@
  *
  *	  booleans and finite numbers bare, json and jsonb as they are, columns
  *	  with the option epoch as numbers of their unit, dates and timestamps,
- *	  arrays and composites as to_json() has them, and everything else as its
- *	  text in quotes.
+ *	  arrays and composites as to_json() has them, unless they would not be
+ *	  read back (json_exact.c), and everything else as its text in quotes.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,9 @@ typedef enum KafkaJsonOutput
 	JSON_OUTPUT_TEXT,			/* in quotes */
 	JSON_OUTPUT_NUMBER,			/* bare where JSON knows it */
 	JSON_OUTPUT_JSON,			/* as it is */
-	JSON_OUTPUT_TO_JSON			/* by to_json() */
+	JSON_OUTPUT_TO_JSON,		/* by to_json() */
+	JSON_OUTPUT_EXACT			/* the same, unless that is read back as
+								 * something else: then in quotes */
 } KafkaJsonOutput;
 
 struct KafkaJsonEncoder
@@ -74,7 +76,7 @@ kafka_json_encoder_create(KafkaRowMap *map)
 	{
 		insert_path(encoder, map, i);
 		encoder->outputs[i] = choose_output(map->payload[i]);
-		if (encoder->outputs[i] == JSON_OUTPUT_TO_JSON)
+		if (encoder->outputs[i] >= JSON_OUTPUT_TO_JSON)
 			lookup_to_json(&encoder->to_json[i], map->payload[i]);
 	}
 	check_node(encoder->tree, map);
@@ -165,9 +167,9 @@ choose_output(const KafkaColumn *column)
 		case RECORDOID:
 			return JSON_OUTPUT_TO_JSON;
 		default:
-			if (OidIsValid(get_element_type(column->base)) ||
+			if (OidIsValid(kafka_json_element_type(column->base)) ||
 				get_typtype(column->base) == TYPTYPE_COMPOSITE)
-				return JSON_OUTPUT_TO_JSON;
+				return JSON_OUTPUT_EXACT;
 			return JSON_OUTPUT_TEXT;
 	}
 }
@@ -241,7 +243,9 @@ write_value(KafkaJsonEncoder *encoder, KafkaRowMap *map, int i, Datum value,
 	KafkaJsonOutput output = encoder->outputs[i];
 	char	   *str;
 
-	if (output == JSON_OUTPUT_TO_JSON)
+	if (output == JSON_OUTPUT_TO_JSON ||
+		(output == JSON_OUTPUT_EXACT &&
+		 kafka_json_is_exact(column->base, value)))
 	{
 		text	   *json = DatumGetTextPP(FunctionCall1(&encoder->to_json[i],
 														value));

@@ -95,6 +95,12 @@ raw_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 	const char *bytes;
 	size_t		len;
 
+	if (nulls[column->index])	/* strict */
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("cannot write a NULL in column \"%s\" of foreign table \"%s\"",
+						column->name, map->relname),
+				 errdetail("It would be a tombstone, which the option \"strict\" does not allow.")));
 	bytes = kafka_column_to_bytes(column, values[column->index], &len);
 	appendBinaryStringInfo(out, bytes, len);
 }

@@ -5,7 +5,7 @@
  *
  * NOTES
  *	  A row whose payload columns are all NULL is written as a tombstone, a
- *	  message without a value.
+ *	  message without a value, unless the option strict forbids them.
  *
  *	  What is written is text that is read back as the same value, whatever
  *	  the session's settings are.
@@ -31,7 +31,7 @@ static int64 encode_timestamp(const KafkaColumn *column, Datum value);
 static void encode_headers(KafkaRowMap *map, const Datum *values,
 						   const bool *nulls, KafkaMessage *message);
 static void encode_payload(KafkaRowMap *map, const Datum *values,
-						   const bool *nulls, const char *part,
+						   const bool *nulls, bool is_key,
 						   const char **bytes, size_t *len);
 static int	begin_portable_output(const KafkaRowMap *map);
 
@@ -78,10 +78,10 @@ kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 			encode_metadata(map, column, values[column->index], message);
 	}
 	encode_headers(map, values, nulls, message);
-	encode_payload(map, values, nulls, "value", &message->value,
+	encode_payload(map, values, nulls, false, &message->value,
 				   &message->value_len);
 	if (map->key != NULL)
-		encode_payload(map->key, values, nulls, "key", &message->key,
+		encode_payload(map->key, values, nulls, true, &message->key,
 					   &message->key_len);
 	if (nestlevel > 0)
 		AtEOXact_GUC(true, nestlevel);
@@ -232,11 +232,12 @@ encode_headers(KafkaRowMap *map, const Datum *values, const bool *nulls,
  * Encodes the payload columns of the message's value or key, unless a column
  * has given it as it is.
  *
- * No payload at all is NULL: a tombstone, or no key.
+ * No payload at all is NULL: a tombstone, or no key.  Where the option strict
+ * does not allow tombstones it is a row of NULLs.
  */
 static void
 encode_payload(KafkaRowMap *map, const Datum *values, const bool *nulls,
-			   const char *part, const char **bytes, size_t *len)
+			   bool is_key, const char **bytes, size_t *len)
 {
 	StringInfoData out;
 	int			i;
@@ -244,14 +245,17 @@ encode_payload(KafkaRowMap *map, const Datum *values, const bool *nulls,
 	for (i = 0; i < map->npayload; i++)
 		if (!nulls[map->payload[i]->index])
 			break;
-	if (i == map->npayload)
+	if (i == map->npayload &&
+		(map->npayload == 0 || *bytes != NULL || is_key ||
+		 !map->options->strict))
 		return;
 	if (*bytes != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cannot write both a message's %s and column \"%s\"",
-						part, map->payload[i]->name),
-				 errdetail("Columns other than metadata are encoded into the %s.", part)));
+						is_key ? "key" : "value", map->payload[i]->name),
+				 errdetail("Columns other than metadata are encoded into the %s.",
+						   is_key ? "key" : "value")));
 
 	initStringInfo(&out);
 	map->format->encode(map, values, nulls, &out);

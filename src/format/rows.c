@@ -14,9 +14,10 @@
  *	  each in a subtransaction, and again without each column that fails.
  *
  *	  Only errors about data are caught: classes 22 and 23, limits (54), what
- *	  PL/pgSQL raises (P0), and internal errors of types that are not built
- *	  in, since some know no other error.  A NULL that a column does not allow
- *	  remains an error with null.
+ *	  PL/pgSQL raises (P0); of types that are built in also what they say of
+ *	  texts with a syntax or names of objects (0A, 42); of others syntax
+ *	  errors, and internal errors, since some know no other error.  A NULL that
+ *	  a column does not allow remains an error with null.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,6 +34,7 @@ typedef void (*RowsWork) (KafkaRows *rows);
 
 static ErrorData *try(KafkaRows *rows, RowsWork work);
 static bool is_about_data(const KafkaRowMap *map, const ErrorData *error);
+static bool is_built_in(const KafkaColumn *column);
 static void decode_messages(KafkaRows *rows);
 static void start_message(KafkaRows *rows);
 static void decode_row(KafkaRows *rows);
@@ -171,10 +173,24 @@ is_about_data(const KafkaRowMap *map, const ErrorData *error)
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
 		case ERRCODE_PLPGSQL_ERROR:
 			return true;
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
+		case MAKE_SQLSTATE('4', '2', '0', '0', '0'):
+			return is_built_in(column) ||
+				(column != NULL && error->sqlerrcode == ERRCODE_SYNTAX_ERROR);
 		default:
 			return error->sqlerrcode == ERRCODE_INTERNAL_ERROR &&
-				column != NULL && column->base >= FirstNormalObjectId;
+				column != NULL && !is_built_in(column);
 	}
+}
+
+/*
+ * Tells whether a column is under conversion whose type is built in, so that
+ * nothing but what it reads can be to blame.
+ */
+static bool
+is_built_in(const KafkaColumn *column)
+{
+	return column != NULL && column->type < FirstNormalObjectId;
 }
 
 /*
