@@ -308,12 +308,24 @@ CREATE TABLE kafka.subscription_position (
 	topic			pg_catalog.text NOT NULL,
 	partition		pg_catalog.int4 NOT NULL,
 	next_offset		pg_catalog.int8 NOT NULL,
+	proof_offset	pg_catalog.int8,
+	proof_timestamp	pg_catalog.int8,
+	proof_hash		pg_catalog.int8,
+	proof_leader_epoch	pg_catalog.int4,
 	PRIMARY KEY (subscription, topic, partition)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE kafka.subscription_position IS
 'how far the partitions of a subscription''s topics have been read; changes in the transaction that stores the rows';
 COMMENT ON COLUMN kafka.subscription_position.next_offset IS
 'offset that is read next: rows of all offsets below are in the target';
+COMMENT ON COLUMN kafka.subscription_position.proof_offset IS
+'offset of a message that was read, usually the last one: while it is the same in Kafka, the topic is the same; NULL for none yet';
+COMMENT ON COLUMN kafka.subscription_position.proof_timestamp IS
+'its timestamp, in milliseconds since 1970';
+COMMENT ON COLUMN kafka.subscription_position.proof_hash IS
+'hash of its key and value';
+COMMENT ON COLUMN kafka.subscription_position.proof_leader_epoch IS
+'epoch of its partition''s leader then; -1 where librdkafka does not tell';
 
 -- Not readable by all, for an error may quote data.
 CREATE TABLE kafka.subscription_error (

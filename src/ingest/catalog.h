@@ -55,12 +55,22 @@ typedef struct KafkaSubscription
 	char	   *identity;		/* where it was last enabled */
 } KafkaSubscription;
 
+/* A message that tells the partition it was read from from another one. */
+typedef struct KafkaProof
+{
+	int64		offset;			/* -1: there is none */
+	int64		timestamp;		/* as KafkaMessage has it */
+	int64		hash;			/* of key and value */
+	int32		leader_epoch;	/* as KafkaMessage has it */
+} KafkaProof;
+
 /* A stored position: the next offset of a partition to read. */
 typedef struct KafkaPosition
 {
 	char	   *topic;
 	int32		partition;
 	int64		next_offset;
+	KafkaProof	proof;			/* not for kafka_catalog_add_position() */
 } KafkaPosition;
 
 /* A position to move: to next, if it still is seen. */
@@ -70,6 +80,7 @@ typedef struct KafkaMove
 	int32		partition;
 	int64		seen;
 	int64		next;
+	KafkaProof	proof;			/* replaces the old one, if there is any */
 } KafkaMove;
 
 extern Oid	kafka_catalog_relation(void);

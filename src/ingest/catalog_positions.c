@@ -14,7 +14,9 @@
 #include "utils/builtins.h"
 
 static KafkaStatement select_positions = {
-	"SELECT topic, partition, next_offset FROM kafka.subscription_position "
+	"SELECT topic, partition, next_offset, COALESCE(proof_offset, -1), "
+	"COALESCE(proof_timestamp, -1), COALESCE(proof_hash, 0), "
+	"COALESCE(proof_leader_epoch, -1) FROM kafka.subscription_position "
 	"WHERE subscription = $1 ORDER BY topic COLLATE \"C\", partition",
 	1, {TEXTOID}
 };
@@ -24,12 +26,23 @@ static KafkaStatement insert_position = {
 	4, {TEXTOID, TEXTOID, INT4OID, INT8OID}
 };
 static KafkaStatement update_positions = {
-	"UPDATE kafka.subscription_position p SET next_offset = m.next "
-	"FROM unnest($2, $3, $4, $5) AS m (topic, partition, seen, next) "
+	"UPDATE kafka.subscription_position p SET next_offset = m.next, "
+	"proof_offset = COALESCE(m.proof_offset, p.proof_offset), "
+	"proof_timestamp = COALESCE(m.proof_timestamp, p.proof_timestamp), "
+	"proof_hash = COALESCE(m.proof_hash, p.proof_hash), "
+	"proof_leader_epoch = COALESCE(m.proof_leader_epoch, p.proof_leader_epoch) "
+	"FROM unnest($2, $3, $4, $5, $6, $7, $8, $9) AS m (topic, partition, "
+	"seen, next, proof_offset, proof_timestamp, proof_hash, "
+	"proof_leader_epoch) "
 	"WHERE p.subscription = $1 AND p.topic = m.topic "
 	"AND p.partition = m.partition AND p.next_offset = m.seen",
-	5, {TEXTOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+	9, {TEXTOID, TEXTARRAYOID, INT4ARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+	INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID}
 };
+
+static Datum numbers_array(const int64 *numbers, const bool *nulls, int n);
+static Datum small_numbers_array(const int64 *numbers, const bool *nulls,
+								 int n);
 
 /*
  * kafka_catalog_positions
@@ -57,6 +70,10 @@ kafka_catalog_positions(const KafkaSubscription *subscription,
 											  TextDatumGetCString(kafka_catalog_column(i, 1)));
 		position->partition = DatumGetInt32(kafka_catalog_column(i, 2));
 		position->next_offset = DatumGetInt64(kafka_catalog_column(i, 3));
+		position->proof.offset = DatumGetInt64(kafka_catalog_column(i, 4));
+		position->proof.timestamp = DatumGetInt64(kafka_catalog_column(i, 5));
+		position->proof.hash = DatumGetInt64(kafka_catalog_column(i, 6));
+		position->proof.leader_epoch = DatumGetInt32(kafka_catalog_column(i, 7));
 	}
 	kafka_catalog_leave(&scope);
 	return n;
@@ -90,37 +107,72 @@ kafka_catalog_move(const KafkaSubscription *subscription,
 {
 	KafkaCatalogScope scope;
 	Datum	   *topics = palloc_array(Datum, nmoves);
-	Datum	   *partitions = palloc_array(Datum, nmoves);
-	Datum	   *seen = palloc_array(Datum, nmoves);
-	Datum	   *next = palloc_array(Datum, nmoves);
-	Datum		values[5];
+	int64	   *numbers = palloc_array(int64, nmoves * 7);
+	bool	   *nulls = palloc0_array(bool, nmoves);
+	Datum		values[9];
 	bool		moved;
 
 	for (int i = 0; i < nmoves; i++)
 	{
-		topics[i] = CStringGetTextDatum(moves[i].topic);
-		partitions[i] = Int32GetDatum(moves[i].partition);
-		seen[i] = Int64GetDatum(moves[i].seen);
-		next[i] = Int64GetDatum(moves[i].next);
+		const KafkaMove *move = &moves[i];
+
+		topics[i] = CStringGetTextDatum(move->topic);
+		numbers[i] = move->partition;
+		numbers[nmoves + i] = move->seen;
+		numbers[2 * nmoves + i] = move->next;
+		numbers[3 * nmoves + i] = move->proof.offset;
+		numbers[4 * nmoves + i] = move->proof.timestamp;
+		numbers[5 * nmoves + i] = move->proof.hash;
+		numbers[6 * nmoves + i] = move->proof.leader_epoch;
+		nulls[i] = move->proof.offset < 0;
 	}
 	values[0] = CStringGetTextDatum(subscription->name);
 	values[1] = PointerGetDatum(construct_array(topics, nmoves, TEXTOID, -1,
 												false, TYPALIGN_INT));
-	values[2] = PointerGetDatum(construct_array(partitions, nmoves, INT4OID,
-												sizeof(int32), true,
-												TYPALIGN_INT));
-	values[3] = PointerGetDatum(construct_array(seen, nmoves, INT8OID,
-												sizeof(int64),
-												FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
-	values[4] = PointerGetDatum(construct_array(next, nmoves, INT8OID,
-												sizeof(int64),
-												FLOAT8PASSBYVAL,
-												TYPALIGN_DOUBLE));
+	values[2] = small_numbers_array(numbers, NULL, nmoves);
+	for (int i = 3; i < 5; i++)
+		values[i] = numbers_array(numbers + (i - 2) * nmoves, NULL, nmoves);
+	for (int i = 5; i < 8; i++)
+		values[i] = numbers_array(numbers + (i - 2) * nmoves, nulls, nmoves);
+	values[8] = small_numbers_array(numbers + 6 * nmoves, nulls, nmoves);
 
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&update_positions, values, NULL);
 	moved = SPI_processed == nmoves;
 	kafka_catalog_leave(&scope);
 	return moved;
+}
+
+/*
+ * Returns numbers as int8[]; nulls may be NULL.
+ */
+static Datum
+numbers_array(const int64 *numbers, const bool *nulls, int n)
+{
+	Datum	   *values = palloc_array(Datum, n);
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(numbers[i]);
+	return PointerGetDatum(construct_md_array(values, unconstify(bool *, nulls),
+											  1, &n, &lower, INT8OID,
+											  sizeof(int64), FLOAT8PASSBYVAL,
+											  TYPALIGN_DOUBLE));
+}
+
+/*
+ * The same as int4[].
+ */
+static Datum
+small_numbers_array(const int64 *numbers, const bool *nulls, int n)
+{
+	Datum	   *values = palloc_array(Datum, n);
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int32GetDatum((int32) numbers[i]);
+	return PointerGetDatum(construct_md_array(values, unconstify(bool *, nulls),
+											  1, &n, &lower, INT4OID,
+											  sizeof(int32), true,
+											  TYPALIGN_INT));
 }

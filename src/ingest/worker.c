@@ -191,6 +191,7 @@ run(KafkaWorker *worker)
 		worker->consumer = kafka_consumer_open(worker->options->client);
 		kafka_worker_ask_offsets(worker);
 		kafka_worker_do(worker, kafka_worker_settle_positions);
+		kafka_worker_prove_round(worker);
 		start_reading(worker);
 		while (!worker->outdated)
 		{
@@ -239,7 +240,9 @@ read_definition(KafkaWorker *worker)
 		worker->partitions = palloc_array(KafkaWorkerPartition, worker->npartitions);
 		for (int i = 0; i < worker->npartitions; i++)
 		{
+			worker->partitions[i].topic = positions[i].topic;
 			worker->partitions[i].partition = positions[i].partition;
+			worker->partitions[i].proof = positions[i].proof;
 			worker->partitions[i].seen = positions[i].next_offset;
 			worker->partitions[i].end = positions[i].next_offset;
 		}
@@ -365,6 +368,9 @@ discover(KafkaWorker *worker)
 	kafka_worker_ask_offsets(worker);
 	if (worker->noffsets != worker->npartitions)
 		worker->outdated = true;
+	kafka_worker_do(worker, kafka_worker_check_positions);
+	if (!behind)
+		kafka_worker_end_prover(worker);
 	kafka_worker_show_lag(worker);
 }
 

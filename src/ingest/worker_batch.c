@@ -46,6 +46,9 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 	int			first = 0;
 	int			bad = 0;		/* [first, bad) fails as a whole */
 
+	kafka_worker_prove_batch(worker);
+	if (worker->outdated)
+		return;
 	do
 	{
 		int			last = count;
@@ -227,7 +230,12 @@ note_commit(KafkaWorker *worker)
 
 	for (int m = 0, i = 0; m < worker->nmoves; i++)
 		if (worker->partitions[i].partition == worker->moves[m].partition)
-			worker->partitions[i].seen = worker->moves[m++].next;
+		{
+			worker->partitions[i].seen = worker->moves[m].next;
+			if (worker->moves[m].proof.offset >= 0)
+				worker->partitions[i].proof = worker->moves[m].proof;
+			m++;
+		}
 	worker->last_write = GetCurrentTimestamp();
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);

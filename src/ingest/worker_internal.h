@@ -13,12 +13,24 @@
 #include "ingest/catalog.h"
 #include "ingest/shmem.h"
 
+/* What a partition has where its proof was. */
+typedef enum KafkaProofFound
+{
+	KAFKA_PROOF_MISSING,
+	KAFKA_PROOF_SAME,
+	KAFKA_PROOF_OTHER,
+	KAFKA_PROOF_NEW				/* there was no proof, and is one now */
+} KafkaProofFound;
+
 /* What is known of a partition. */
 typedef struct KafkaWorkerPartition
 {
+	const char *topic;
 	int32		partition;
 	int64		seen;			/* stored position */
 	int64		end;			/* of the log, when last asked */
+	KafkaProof	proof;			/* stored with the position */
+	KafkaProofFound found;		/* when looked for last */
 } KafkaWorkerPartition;
 
 typedef struct KafkaWorker
@@ -40,6 +52,9 @@ typedef struct KafkaWorker
 	int			noffsets;
 	KafkaMove  *moves;			/* room for all partitions */
 	TimestampTz asked;			/* for the offsets */
+	KafkaConsumer *prover;		/* or NULL */
+	bool		prove_all;		/* not only what the batch moves */
+	TimestampTz proven;			/* that the topic is the same */
 
 	/* for a batch */
 	TimestampTz first_message;	/* when the first one was taken */
@@ -66,10 +81,20 @@ extern void kafka_worker_end(KafkaWorker *worker);
 /* worker_positions.c */
 extern void kafka_worker_ask_offsets(KafkaWorker *worker);
 extern void kafka_worker_settle_positions(KafkaWorker *worker);
+extern void kafka_worker_check_positions(KafkaWorker *worker);
+extern KafkaWorkerPartition *kafka_worker_find_partition(KafkaWorker *worker,
+														 const char *topic,
+														 int32 partition);
 extern void kafka_worker_move_positions(KafkaWorker *worker);
 extern bool kafka_worker_has_moved(KafkaWorker *worker);
 extern bool kafka_worker_at_log_end(KafkaWorker *worker);
 extern void kafka_worker_show_lag(KafkaWorker *worker);
+
+/* worker_proof.c */
+extern void kafka_proof_take(const KafkaMessage *message, KafkaProof *proof);
+extern void kafka_worker_prove_round(KafkaWorker *worker);
+extern void kafka_worker_prove_batch(KafkaWorker *worker);
+extern void kafka_worker_end_prover(KafkaWorker *worker);
 
 /* worker_batch.c */
 extern void kafka_worker_apply_batch(KafkaWorker *worker);

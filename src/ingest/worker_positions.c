@@ -19,7 +19,7 @@
 
 static void add_new_partitions(KafkaWorker *worker);
 static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition);
-static void note_message(KafkaWorker *worker, const KafkaMessage *message);
+static bool note_message(KafkaWorker *worker, const KafkaMessage *message);
 static int64 get_lag(KafkaWorker *worker);
 
 /*
@@ -55,10 +55,37 @@ kafka_worker_ask_offsets(KafkaWorker *worker)
 void
 kafka_worker_settle_positions(KafkaWorker *worker)
 {
-	for (int i = 0; i < worker->npartitions; i++)
-		check_position(worker, &worker->partitions[i]);
+	kafka_worker_check_positions(worker);
 	if (worker->noffsets > worker->npartitions)
 		add_new_partitions(worker);
+}
+
+/*
+ * kafka_worker_check_positions
+ *		Raises an ERROR for a position without its partition, or outside of what
+ *		the partition held when last asked.
+ */
+void
+kafka_worker_check_positions(KafkaWorker *worker)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+		check_position(worker, &worker->partitions[i]);
+}
+
+/*
+ * kafka_worker_find_partition
+ *		Returns what is known of a partition that is being read.
+ */
+KafkaWorkerPartition *
+kafka_worker_find_partition(KafkaWorker *worker, const char *topic,
+							int32 partition)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+		if (worker->partitions[i].partition == partition &&
+			strcmp(worker->partitions[i].topic, topic) == 0)
+			return &worker->partitions[i];
+	elog(ERROR, "topic \"%s\", partition %d is not read", topic, partition);
+	return NULL;
 }
 
 static void
@@ -82,7 +109,7 @@ add_new_partitions(KafkaWorker *worker)
 	{
 		KafkaPartitionOffsets *offsets = &worker->offsets[i];
 		KafkaPosition position = {worker->subscription->topic,
-		offsets->partition, 0};
+		offsets->partition, 0, {-1, -1, 0, -1}};
 
 		if (known < worker->npartitions &&
 			worker->partitions[known].partition == offsets->partition)
@@ -90,8 +117,10 @@ add_new_partitions(KafkaWorker *worker)
 		else
 		{
 			kafka_catalog_add_position(worker->subscription, &position);
+			partitions[i].topic = position.topic;
 			partitions[i].partition = offsets->partition;
 			partitions[i].seen = 0;
+			partitions[i].proof = position.proof;
 			partitions[i].end = offsets->end;
 			check_position(worker, &partitions[i]);
 		}
@@ -123,7 +152,8 @@ check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition)
 					 errmsg("messages of partition %d of topic \"%s\" have been deleted before they were read",
 							partition->partition, topic),
 					 errdetail("The position is offset " INT64_FORMAT ", the earliest message has offset " INT64_FORMAT ".",
-							   partition->seen, offsets->low)));
+							   partition->seen, offsets->low),
+					 errhint("Say with kafka.seek_subscription() where to go on.")));
 		if (partition->seen > offsets->end)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_EXCEPTION),
@@ -131,14 +161,16 @@ check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition)
 							partition->partition, topic),
 					 errdetail("The position is offset " INT64_FORMAT ", the partition ends at offset " INT64_FORMAT ".",
 							   partition->seen, offsets->end),
-					 errhint("The topic has been recreated, or has lost messages.")));
+					 errhint("The topic has been deleted and created again, or has lost messages in an unclean leader election. "
+							 "Say with kafka.seek_subscription() where to go on, or create the subscription again.")));
 		return;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("topic \"%s\" has no partition %d any more",
 					topic, partition->partition),
-			 errhint("The topic has been recreated with fewer partitions.")));
+			 errhint("The topic has been deleted and created again with fewer partitions. "
+					 "Create the subscription again.")));
 }
 
 /*
@@ -163,9 +195,11 @@ kafka_worker_move_positions(KafkaWorker *worker)
 		worker->moves[i].seen = worker->partitions[i].seen;
 		worker->moves[i].next = whole ? positions[i].position :
 			worker->partitions[i].seen;
+		worker->moves[i].proof.offset = -1;
 	}
-	for (int i = worker->first; i < worker->last && !whole; i++)
-		note_message(worker, kafka_consumer_message(worker->consumer, i));
+	for (int i = worker->last - 1, left = n; i >= worker->first && left > 0; i--)
+		left -= note_message(worker,
+							 kafka_consumer_message(worker->consumer, i)) ? 1 : 0;
 
 	for (int i = 0; i < n; i++)
 		if (worker->moves[i].next != worker->moves[i].seen)
@@ -179,15 +213,22 @@ kafka_worker_move_positions(KafkaWorker *worker)
 						worker->subscription->name)));
 }
 
-static void
+/*
+ * Takes the last message of a partition for its move; false when it is not the
+ * last one.
+ */
+static bool
 note_message(KafkaWorker *worker, const KafkaMessage *message)
 {
-	for (int i = 0; i < worker->npartitions; i++)
-		if (worker->moves[i].partition == message->partition)
-		{
-			worker->moves[i].next = message->offset + 1;
-			return;
-		}
+	KafkaMove  *move = worker->moves +
+	(kafka_worker_find_partition(worker, message->topic,
+								 message->partition) - worker->partitions);
+
+	if (move->proof.offset >= 0)
+		return false;
+	kafka_proof_take(message, &move->proof);
+	move->next = Max(move->next, message->offset + 1);
+	return true;
 }
 
 /*

@@ -1,0 +1,499 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker_proof.c
+ *	  Whether a topic still is the one that has been read.
+ *
+ * NOTES
+ *	  An offset says nothing of the topic that it belongs to: one that was
+ *	  deleted and created again, or that lost its tail in an unclean election,
+ *	  may have grown beyond the position, and to go on there would skip
+ *	  messages.  Kafka's topic ids and leader epochs tell, but not through the
+ *	  librdkafka of many systems.  So a message that was read, usually the last
+ *	  one before the position, is kept with it: its offset, timestamp, and a
+ *	  hash of key and value.  While the partition has it, it is the same.
+ *
+ *	  It is read again when a round begins, and before a batch is written,
+ *	  after the batch's messages have come: if it is there then, they came
+ *	  from the same topic.  It is read outside of any transaction, by a
+ *	  consumer of its own, and for a stream of batches ten times a second:
+ *	  a topic cannot be deleted, created, filled and found by us in between.
+ *
+ *	  The message may be missing for good reasons:
+ *	  - Retention, or delete_records, has removed it.  Then the log starts
+ *		between it and the position, which no other topic would happen to do.
+ *	  - Compaction has removed it.  Then what is left of the log before it
+ *		must not be younger: in a topic that was created again, everything is.
+ *	  Then, and for a position without any, another message close to the
+ *	  position takes its place.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "compat.h"
+#include "ingest/worker_internal.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#define PROOF_INTERVAL 100		/* ms that a proof holds good */
+#define SEARCH_BEFORE 100		/* offsets before a position */
+#define SEARCH_AFTER 1000		/* offsets from there on */
+#define POLL_SLICE 100			/* ms */
+#define POLL_MESSAGES 1000
+
+static bool is_asked(KafkaWorker *worker, int i);
+static bool has_proof(const KafkaWorkerPartition *partition);
+static void check_epochs(KafkaWorker *worker);
+static void read_proofs(KafkaWorker *worker);
+static void look_closer(KafkaWorker *worker);
+static void check_closely(KafkaWorker *worker);
+static void check_compacted(KafkaWorker *worker, KafkaWorkerPartition *partition,
+							const KafkaPartitionOffsets *offsets);
+static const KafkaPartitionOffsets *find_offsets(KafkaWorker *worker,
+												 const KafkaWorkerPartition *partition);
+static void find_proofs(KafkaWorker *worker);
+static void store_proofs(KafkaWorker *worker);
+static void open_prover(KafkaWorker *worker);
+static void read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
+						KafkaWorkerPartition **partitions, int n);
+static void take_found(KafkaWorker *worker, KafkaWorkerPartition **partitions,
+					   int n);
+static bool is_read(KafkaWorker *worker, KafkaWorkerPartition **partitions);
+pg_noreturn static void raise_other_topic(KafkaWorker *worker,
+										  const KafkaWorkerPartition *partition,
+										  const char *detail);
+
+/*
+ * kafka_proof_take
+ *		Makes a message a proof.
+ */
+void
+kafka_proof_take(const KafkaMessage *message, KafkaProof *proof)
+{
+	uint64		hash = 0;
+
+	if (message->key != NULL)
+		hash = hash_bytes_extended((const unsigned char *) message->key,
+								   message->key_len, 1);
+	if (message->value != NULL)
+		hash = hash_combine64(hash,
+							  hash_bytes_extended((const unsigned char *) message->value,
+												  message->value_len, 2));
+	proof->offset = message->offset;
+	proof->timestamp = message->timestamp;
+	proof->hash = (int64) hash;
+	proof->leader_epoch = message->leader_epoch;
+}
+
+/*
+ * kafka_worker_prove_round
+ *		Raises an ERROR, or stops the subscription, unless each partition is the
+ *		one that the position was stored for.  Offsets have just been asked for.
+ */
+void
+kafka_worker_prove_round(KafkaWorker *worker)
+{
+	worker->prover = NULL;
+	worker->prove_all = true;
+	look_closer(worker);
+	find_proofs(worker);
+	worker->proven = GetCurrentTimestamp();
+}
+
+/*
+ * kafka_worker_prove_batch
+ *		The same for the partitions whose positions the batch moves, before it
+ *		is written.
+ */
+void
+kafka_worker_prove_batch(KafkaWorker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ErrorData  *error;
+	bool		proven = true;
+
+	if (!TimestampDifferenceExceeds(worker->proven, now, PROOF_INTERVAL))
+		return;
+	worker->prove_all = false;
+	kafka_worker_do(worker, check_epochs);
+	error = kafka_worker_try(worker, read_proofs);
+	for (int i = 0; i < worker->npartitions; i++)
+		if (is_asked(worker, i) &&
+			worker->partitions[i].found != KAFKA_PROOF_SAME)
+			proven = false;
+	if (error != NULL)
+	{
+		/* an offset may be out of range, which is looked at in detail */
+		if (error->sqlerrcode != ERRCODE_FDW_ERROR)
+			ReThrowError(error);
+		FreeErrorData(error);
+		proven = false;
+	}
+	if (!proven && !worker->outdated)
+	{
+		kafka_worker_ask_offsets(worker);
+		look_closer(worker);
+	}
+	worker->proven = now;
+}
+
+/*
+ * kafka_worker_end_prover
+ *		Closes the connections that proofs are read with; they are opened again
+ *		when needed.
+ */
+void
+kafka_worker_end_prover(KafkaWorker *worker)
+{
+	if (worker->prover != NULL)
+		kafka_consumer_close(worker->prover);
+	worker->prover = NULL;
+}
+
+/*
+ * Says whether the partition is to be proven now, and has what it takes.
+ */
+static bool
+is_asked(KafkaWorker *worker, int i)
+{
+	int			n;
+	const KafkaPartitionPosition *positions;
+
+	if (!has_proof(&worker->partitions[i]))
+		return false;
+	if (worker->prove_all)
+		return true;
+	positions = kafka_consumer_positions(worker->consumer, &n);
+	return i < n && positions[i].position != worker->partitions[i].seen;
+}
+
+static bool
+has_proof(const KafkaWorkerPartition *partition)
+{
+	return partition->proof.offset >= 0;
+}
+
+/*
+ * Raises an ERROR where the epoch of a message's leader is lower than that of
+ * an earlier message; only newer versions of librdkafka know it.
+ */
+static void
+check_epochs(KafkaWorker *worker)
+{
+	for (int m = 0; m < kafka_consumer_count(worker->consumer); m++)
+	{
+		const KafkaMessage *message =
+		kafka_consumer_message(worker->consumer, m);
+		KafkaWorkerPartition *partition;
+
+		if (message->leader_epoch < 0)
+			return;
+		partition = kafka_worker_find_partition(worker, message->topic,
+												message->partition);
+		if (message->leader_epoch < partition->proof.leader_epoch)
+			raise_other_topic(worker, partition,
+							  psprintf("The leader of partition %d had epoch %d, and has %d now.",
+									   partition->partition,
+									   partition->proof.leader_epoch,
+									   message->leader_epoch));
+	}
+}
+
+/*
+ * Reads the proofs of all partitions that are asked, as far as the logs are
+ * known to reach; found says what was found.
+ */
+static void
+read_proofs(KafkaWorker *worker)
+{
+	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
+	KafkaWorkerPartition **partitions = palloc_array(KafkaWorkerPartition *,
+													 worker->npartitions);
+	int			n = 0;
+
+	for (int i = 0; i < worker->npartitions; i++)
+	{
+		KafkaWorkerPartition *partition = &worker->partitions[i];
+		const KafkaPartitionOffsets *offsets;
+
+		partition->found = KAFKA_PROOF_MISSING;
+		offsets = find_offsets(worker, partition);
+		if (!is_asked(worker, i) ||
+			(offsets != NULL && partition->proof.offset < offsets->low))
+			continue;
+		ranges[n].topic = partition->topic;
+		ranges[n].partition = partition->partition;
+		ranges[n].start = partition->proof.offset;
+		ranges[n].end = partition->proof.offset + 1;
+		partitions[n++] = partition;
+	}
+	read_ranges(worker, ranges, partitions, n);
+	pfree(partitions);
+	pfree(ranges);
+}
+
+/*
+ * Decides with what has been asked of Kafka just now.
+ */
+static void
+look_closer(KafkaWorker *worker)
+{
+	ErrorData  *error;
+
+	kafka_worker_do(worker, kafka_worker_check_positions);
+	read_proofs(worker);
+	if (worker->outdated)
+		return;
+	error = kafka_worker_try(worker, check_closely);
+	if (error == NULL)
+		return;
+	/* the log may have been cut off while it was read */
+	if (kafka_worker_is_transient(error) ||
+		error->sqlerrcode == ERRCODE_FDW_ERROR)
+		ReThrowError(error);
+	kafka_worker_stop(worker, error);
+}
+
+/*
+ * Raises an ERROR for a partition that is another one; forgets proofs that are
+ * gone for a good reason.
+ */
+static void
+check_closely(KafkaWorker *worker)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+	{
+		KafkaWorkerPartition *partition = &worker->partitions[i];
+		const KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
+
+		if (!is_asked(worker, i) || partition->found == KAFKA_PROOF_SAME)
+			continue;
+		if (partition->found == KAFKA_PROOF_OTHER)
+			raise_other_topic(worker, partition,
+							  psprintf("Partition %d has another message at offset " INT64_FORMAT " than the one that was read.",
+									   partition->partition,
+									   partition->proof.offset));
+		if (offsets != NULL && partition->proof.offset >= offsets->low)
+			check_compacted(worker, partition, offsets);
+		partition->proof.offset = -1;
+	}
+}
+
+/*
+ * Raises an ERROR where the log before a missing proof is younger than it.
+ */
+static void
+check_compacted(KafkaWorker *worker, KafkaWorkerPartition *partition,
+				const KafkaPartitionOffsets *offsets)
+{
+	KafkaProof	proof = partition->proof;
+	KafkaRange	range = {partition->topic, partition->partition,
+	offsets->low, proof.offset};
+	bool		younger;
+
+	if (range.start >= range.end)
+		return;
+	partition->proof.offset = -1;
+	read_ranges(worker, &range, &partition, 1);
+	younger = has_proof(partition) && proof.timestamp >= 0 &&
+		partition->proof.timestamp > proof.timestamp;
+	partition->proof = proof;
+	if (younger)
+		raise_other_topic(worker, partition,
+						  psprintf("Partition %d no longer has the message at offset " INT64_FORMAT " that was read, and messages before it are younger.",
+								   partition->partition, proof.offset));
+}
+
+static const KafkaPartitionOffsets *
+find_offsets(KafkaWorker *worker, const KafkaWorkerPartition *partition)
+{
+	for (int i = 0; i < worker->noffsets; i++)
+		if (worker->offsets[i].partition == partition->partition &&
+			strcmp(worker->offsets[i].topic, partition->topic) == 0)
+			return &worker->offsets[i];
+	return NULL;
+}
+
+/*
+ * Looks for a message close to the position of each partition that has no
+ * proof, and stores what is found.
+ */
+static void
+find_proofs(KafkaWorker *worker)
+{
+	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
+	KafkaWorkerPartition **partitions = palloc_array(KafkaWorkerPartition *,
+													 worker->npartitions);
+	int			n = 0;
+
+	for (int i = 0; i < worker->npartitions; i++)
+	{
+		KafkaWorkerPartition *partition = &worker->partitions[i];
+		const KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
+
+		partition->found = KAFKA_PROOF_MISSING;
+		if (has_proof(partition) || offsets == NULL)
+			continue;
+		ranges[n].topic = partition->topic;
+		ranges[n].partition = partition->partition;
+		ranges[n].start = Max(offsets->low, partition->seen - SEARCH_BEFORE);
+		ranges[n].end = Min(offsets->end, ranges[n].start + SEARCH_AFTER);
+		if (ranges[n].start < ranges[n].end)
+			partitions[n++] = partition;
+	}
+	read_ranges(worker, ranges, partitions, n);
+	pfree(partitions);
+	pfree(ranges);
+	if (!worker->outdated)
+		kafka_worker_do(worker, store_proofs);
+}
+
+static void
+store_proofs(KafkaWorker *worker)
+{
+	bool		any = false;
+
+	for (int i = 0; i < worker->npartitions; i++)
+		any = any || worker->partitions[i].found == KAFKA_PROOF_NEW;
+	if (!any)
+		return;
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	kafka_catalog_lock(worker->id, AccessShareLock);
+	if (kafka_catalog_by_id(worker->id) == NULL)
+		worker->outdated = true;
+	for (int i = 0; i < worker->npartitions && !worker->outdated; i++)
+	{
+		KafkaWorkerPartition *partition = &worker->partitions[i];
+		KafkaMove	move = {partition->topic, partition->partition,
+		partition->seen, partition->seen, partition->proof};
+
+		if (partition->found == KAFKA_PROOF_NEW)
+			(void) kafka_catalog_move(worker->subscription, &move, 1);
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/*
+ * Opens a consumer for single messages: requests are small, and none waits at
+ * the end of the log.
+ *
+ * A low threshold of messages fetched ahead would save little, and cost a
+ * second now and then (see consumer.c).
+ */
+static void
+open_prover(KafkaWorker *worker)
+{
+	KafkaClientOptions *options;
+	MemoryContext old = MemoryContextSwitchTo(worker->context);
+
+	options = palloc(sizeof(KafkaClientOptions));
+	*options = *worker->options->client;
+	options->properties = list_copy(options->properties);
+	kafka_options_set(options, "fetch.message.max.bytes", "65536");
+	kafka_options_set(options, "fetch.min.bytes", "1");
+	kafka_options_set(options, "fetch.wait.max.ms", "5");
+	worker->prover = kafka_consumer_open(options);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Reads the ranges until each has given a message or has none; what was found
+ * of a partition is compared with its proof or, where there is none, becomes
+ * it.  Does not finish when the worker is outdated.
+ */
+static void
+read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
+			KafkaWorkerPartition **partitions, int n)
+{
+	TimestampTz deadline;
+
+	if (n == 0)
+		return;
+	if (worker->prover == NULL)
+		open_prover(worker);
+	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										   worker->options->client->timeout);
+	kafka_consumer_start(worker->prover, ranges, n);
+	for (;;)
+	{
+		(void) kafka_consumer_poll(worker->prover, POLL_MESSAGES, POLL_SLICE);
+		take_found(worker, partitions, n);
+		if (is_read(worker, partitions))
+			break;
+		kafka_worker_serve_requests(worker);
+		if (worker->outdated)
+			break;
+		if (GetCurrentTimestamp() >= deadline)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONNECTION_FAILURE),
+					 errmsg("no answer from Kafka for %d ms",
+							worker->options->client->timeout),
+					 errdetail("The last message read of topic \"%s\" could not be read again.",
+							   ranges[0].topic)));
+	}
+	kafka_consumer_stop(worker->prover);
+}
+
+static void
+take_found(KafkaWorker *worker, KafkaWorkerPartition **partitions, int n)
+{
+	for (int m = 0; m < kafka_consumer_count(worker->prover); m++)
+	{
+		const KafkaMessage *message = kafka_consumer_message(worker->prover, m);
+		KafkaWorkerPartition *partition = NULL;
+		KafkaProof	found;
+
+		for (int i = 0; i < n && partition == NULL; i++)
+			if (partitions[i]->partition == message->partition &&
+				strcmp(partitions[i]->topic, message->topic) == 0)
+				partition = partitions[i];
+		if (partition == NULL || partition->found != KAFKA_PROOF_MISSING)
+			continue;
+		kafka_proof_take(message, &found);
+		if (!has_proof(partition))
+		{
+			partition->proof = found;
+			partition->found = KAFKA_PROOF_NEW;
+		}
+		else if (found.hash == partition->proof.hash &&
+				 found.timestamp == partition->proof.timestamp)
+			partition->found = KAFKA_PROOF_SAME;
+		else
+			partition->found = KAFKA_PROOF_OTHER;
+	}
+	kafka_consumer_release(worker->prover);
+}
+
+/*
+ * Says whether nothing more is to come.
+ */
+static bool
+is_read(KafkaWorker *worker, KafkaWorkerPartition **partitions)
+{
+	int			n;
+	const KafkaPartitionPosition *positions =
+	kafka_consumer_positions(worker->prover, &n);
+
+	for (int i = 0; i < n; i++)
+		if (partitions[i]->found == KAFKA_PROOF_MISSING &&
+			!positions[i].at_end && !positions[i].at_log_end)
+			return false;
+	return true;
+}
+
+static void
+raise_other_topic(KafkaWorker *worker, const KafkaWorkerPartition *partition,
+				  const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("topic \"%s\" is not the one that was read before",
+					partition->topic),
+			 errdetail_internal("%s", detail),
+			 errhint("The topic has been deleted and created again, or has lost messages in an unclean leader election. "
+					 "Say with kafka.seek_subscription() where to go on, or create the subscription again.")));
+}
