@@ -188,7 +188,8 @@ run(KafkaWorker *worker)
 		kafka_worker_do(worker, read_definition);
 		if (worker->subscription == NULL)
 			kafka_worker_end(worker);
-		worker->consumer = kafka_consumer_open(worker->options->client);
+		worker->consumer = kafka_worker_open_consumer(worker,
+													  worker->options->client);
 		kafka_worker_ask_offsets(worker);
 		kafka_worker_do(worker, kafka_worker_settle_positions);
 		kafka_worker_prove_round(worker);
@@ -251,6 +252,27 @@ read_definition(KafkaWorker *worker)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(worker->context);
+}
+
+/*
+ * kafka_worker_open_consumer
+ *		Opens a consumer for the round.
+ *
+ * Whether the owner may use the server's identity is looked up in catalogs, so
+ * there is a transaction meanwhile.
+ */
+KafkaConsumer *
+kafka_worker_open_consumer(KafkaWorker *worker,
+						   const KafkaClientOptions *options)
+{
+	KafkaConsumer *consumer;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(worker->context);
+	consumer = kafka_consumer_open(options);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(worker->context);
+	return consumer;
 }
 
 /*

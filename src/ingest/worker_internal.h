@@ -76,6 +76,8 @@ typedef void (*KafkaWorkerStep) (KafkaWorker *worker);
 extern void kafka_worker_serve_requests(KafkaWorker *worker);
 extern void kafka_worker_show_state(KafkaWorker *worker,
 									KafkaWorkerState state);
+extern KafkaConsumer *kafka_worker_open_consumer(KafkaWorker *worker,
+												 const KafkaClientOptions *options);
 extern void kafka_worker_end(KafkaWorker *worker);
 
 /* worker_positions.c */

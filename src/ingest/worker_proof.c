@@ -396,7 +396,7 @@ open_prover(KafkaWorker *worker)
 	kafka_options_set(options, "fetch.message.max.bytes", "65536");
 	kafka_options_set(options, "fetch.min.bytes", "1");
 	kafka_options_set(options, "fetch.wait.max.ms", "5");
-	worker->prover = kafka_consumer_open(options);
+	worker->prover = kafka_worker_open_consumer(worker, options);
 	MemoryContextSwitchTo(old);
 }
 
