@@ -294,7 +294,7 @@ COMMENT ON COLUMN kafka.subscription.on_error IS
 COMMENT ON COLUMN kafka.subscription.dead_letter_topic IS
 'topic that such messages go to; NULL for the table kafka.dead_letter';
 COMMENT ON COLUMN kafka.subscription.error_limit IS
-'number of such messages at which the subscription stops all the same; NULL for none';
+'number of such messages that are passed by; the next one stops the subscription; NULL for any number';
 COMMENT ON COLUMN kafka.subscription.group_id IS
 'consumer group that shows the positions to Kafka''s tools; NULL for none';
 COMMENT ON COLUMN kafka.subscription.enabled IS
@@ -312,6 +312,7 @@ CREATE TABLE kafka.subscription_position (
 	proof_timestamp	pg_catalog.int8,
 	proof_hash		pg_catalog.int8,
 	proof_leader_epoch	pg_catalog.int4,
+	bad_messages	pg_catalog.int8 NOT NULL DEFAULT 0,
 	PRIMARY KEY (subscription, topic, partition)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE kafka.subscription_position IS
@@ -327,6 +328,9 @@ COMMENT ON COLUMN kafka.subscription_position.proof_hash IS
 COMMENT ON COLUMN kafka.subscription_position.proof_leader_epoch IS
 'epoch of its partition''s leader then; -1 where librdkafka does not tell';
 
+COMMENT ON COLUMN kafka.subscription_position.bad_messages IS
+'messages that could not be stored and were passed by since the subscription was last enabled; error_limit is about their sum';
+
 -- Not readable by all, for an error may quote data.
 CREATE TABLE kafka.subscription_error (
 	subscription	pg_catalog.text NOT NULL PRIMARY KEY
@@ -337,10 +341,59 @@ CREATE TABLE kafka.subscription_error (
 COMMENT ON TABLE kafka.subscription_error IS
 'the error that has stopped a subscription; kafka.stat_subscription shows it to those who may see it';
 
+-- Bytes as they came.  No CASCADE: there may be no other copy of a message.
+CREATE TABLE kafka.dead_letter (
+	id				pg_catalog.int8 NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	subscription	pg_catalog.text NOT NULL
+					REFERENCES kafka.subscription ON UPDATE CASCADE,
+	topic			pg_catalog.text NOT NULL,
+	partition		pg_catalog.int4 NOT NULL,
+	"offset"		pg_catalog.int8 NOT NULL,
+	"timestamp"		pg_catalog.timestamptz,
+	timestamp_type	pg_catalog.text,
+	leader_epoch	pg_catalog.int4,
+	key				pg_catalog.bytea,
+	value			pg_catalog.bytea,
+	headers			kafka.header[] NOT NULL,
+	sqlstate		pg_catalog.text NOT NULL,
+	message			pg_catalog.text,
+	detail			pg_catalog.text,
+	context			pg_catalog.text,
+	attempts		pg_catalog.int4 NOT NULL DEFAULT 1,
+	tried_at		pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	UNIQUE NULLS NOT DISTINCT (subscription, topic, partition, "offset", "timestamp")
+);
+COMMENT ON TABLE kafka.dead_letter IS
+'messages that subscriptions could not store, with the reason; the owner of a subscription, and members of that role, see and may delete its messages; kafka.retry_dead_letters() tries them again';
+COMMENT ON COLUMN kafka.dead_letter.key IS
+'the bytes of the key; NULL for none';
+COMMENT ON COLUMN kafka.dead_letter.value IS
+'the bytes of the value; NULL for a tombstone';
+COMMENT ON COLUMN kafka.dead_letter.sqlstate IS
+'SQLSTATE of the error';
+COMMENT ON COLUMN kafka.dead_letter.message IS
+'what the error says; detail and context say more, such as the column';
+COMMENT ON COLUMN kafka.dead_letter.attempts IS
+'how often the message was tried';
+COMMENT ON COLUMN kafka.dead_letter.tried_at IS
+'when the message was last tried';
+
+ALTER TABLE kafka.dead_letter ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON kafka.dead_letter
+	USING (EXISTS (
+		SELECT FROM kafka.subscription AS s
+		WHERE s.subscription OPERATOR(pg_catalog.=) dead_letter.subscription
+			AND pg_catalog.pg_has_role(s.owner, 'USAGE')));
+COMMENT ON POLICY owner ON kafka.dead_letter IS
+'who has the rights of the subscription''s owner';
+GRANT SELECT, DELETE ON kafka.dead_letter TO PUBLIC;
+
 GRANT SELECT ON kafka.subscription, kafka.subscription_position TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('kafka.subscription', '');
 SELECT pg_catalog.pg_extension_config_dump('kafka.subscription_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('kafka.subscription_position', '');
+SELECT pg_catalog.pg_extension_config_dump('kafka.dead_letter', '');
+SELECT pg_catalog.pg_extension_config_dump('kafka.dead_letter_id_seq', '');
 
 CREATE FUNCTION kafka.create_subscription(
 	subscription pg_catalog.text,
@@ -406,6 +459,8 @@ CREATE FUNCTION kafka.subscription_stats(
 	OUT "rows" pg_catalog.int8,
 	OUT bytes pg_catalog.int8,
 	OUT batches pg_catalog.int8,
+	OUT bad_messages pg_catalog.int8,
+	OUT retries pg_catalog.int8,
 	OUT lag_messages pg_catalog.int8,
 	OUT last_message_time pg_catalog.timestamptz,
 	OUT last_commit_time pg_catalog.timestamptz,
@@ -430,6 +485,8 @@ SELECT
 	w."rows",
 	w.bytes,
 	w.batches,
+	w.bad_messages,
+	w.retries,
 	w.lag_messages,
 	w.last_message_time,
 	w.last_commit_time,
@@ -454,6 +511,10 @@ COMMENT ON COLUMN kafka.stat_subscription.bytes IS
 'bytes of their keys and values';
 COMMENT ON COLUMN kafka.stat_subscription.batches IS
 'transactions committed with messages';
+COMMENT ON COLUMN kafka.stat_subscription.bad_messages IS
+'messages of these that could not be stored and were skipped or put aside';
+COMMENT ON COLUMN kafka.stat_subscription.retries IS
+'how often the worker ended with an error that may pass by itself, and started again';
 COMMENT ON COLUMN kafka.stat_subscription.lag_messages IS
 'offsets between the positions and the ends of the partitions, as far as the worker knows; NULL without a worker';
 COMMENT ON COLUMN kafka.stat_subscription.last_message_time IS

@@ -16,6 +16,8 @@
 #ifndef KAFKA_MESSAGE_H
 #define KAFKA_MESSAGE_H
 
+#include "datatype/timestamp.h"
+
 /* partition of a message whose partition the partitioner chooses */
 #define KAFKA_PARTITION_ANY (-1)
 
@@ -65,5 +67,8 @@ typedef struct KafkaRange
 	int64		end;			/* first offset not to read, or
 								 * KAFKA_OFFSET_MAX */
 } KafkaRange;
+
+extern bool kafka_message_time(const KafkaMessage *message, TimestampTz *time);
+extern void kafka_message_set_time(KafkaMessage *message, TimestampTz time);
 
 #endif							/* KAFKA_MESSAGE_H */

@@ -172,11 +172,21 @@ extern KafkaColumn *kafka_rowmap_column(const KafkaRowMap *map);
 extern void kafka_rowmap_forget_errors(KafkaRowMap *map);
 
 /* rows.c: rows of several messages, for on_error other than error */
+
+/*
+ * Takes the error that leaves message i of those under decode without rows;
+ * it may raise it.
+ */
+typedef void (*KafkaRowsFailed) (void *arg, int i, ErrorData *error);
+
 typedef struct KafkaRows
 {
 	/* for the life of the scan */
 	KafkaRowMap *map;
 	MemoryContext owner;
+	KafkaRowsFailed failed;		/* NULL: it is skipped, or with on_error null
+								 * an error */
+	void	   *failed_arg;
 
 	/* of the messages under decode */
 	const KafkaMessage **messages;
@@ -189,6 +199,7 @@ typedef struct KafkaRows
 	MemoryContext context;		/* of all that follows, and the values */
 	Datum	   *values;			/* map->natts for each row */
 	bool	   *nulls;
+	int		   *origins;		/* message of each row */
 	int64		nrows;
 	int64		allocated;		/* rows there is room for */
 	int64		next;			/* row to hand out */
@@ -205,6 +216,8 @@ extern void kafka_rows_clear(KafkaRows *rows);
 extern void kafka_rows_decode(KafkaRows *rows, const KafkaMessage **messages,
 							  int n);
 extern bool kafka_rows_next(KafkaRows *rows, Datum *values, bool *nulls);
+extern int	kafka_rows_origin(const KafkaRows *rows);
+extern bool kafka_error_is_about_data(const ErrorData *error);
 
 /* column.c: for the row map and the formats */
 extern void kafka_column_lookup(KafkaColumn *column);

@@ -278,15 +278,10 @@ kafka_rowmap_fill_delivery(KafkaRowMap *map, const KafkaMessage *message,
 static bool
 timestamp_value(const KafkaMessage *message, int32 typmod, Datum *value)
 {
-	const int64 epoch = KAFKA_EPOCH_SECONDS * 1000;
-	int64		timestamp = message->timestamp;
 	TimestampTz result;
 
-	if (timestamp == KAFKA_TIMESTAMP_UNKNOWN ||
-		timestamp < MIN_TIMESTAMP / 1000 + epoch ||
-		timestamp >= END_TIMESTAMP / 1000 + epoch)
+	if (!kafka_message_time(message, &result))
 		return false;
-	result = (timestamp - epoch) * 1000;
 	kafka_compat_adjust_timestamp(&result, typmod);
 	*value = TimestampTzGetDatum(result);
 	return true;

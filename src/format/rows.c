@@ -40,8 +40,9 @@ static void start_message(KafkaRows *rows);
 static void decode_row(KafkaRows *rows);
 static void make_room(KafkaRows *rows);
 static void skip_message(KafkaRows *rows, const ErrorData *error);
-static void decode_with_nulls(KafkaRows *rows);
-static void decode_row_with_nulls(KafkaRows *rows, ErrorData *error);
+static void fail_message(KafkaRows *rows, ErrorData *error);
+static ErrorData *decode_with_nulls(KafkaRows *rows);
+static ErrorData *decode_row_with_nulls(KafkaRows *rows, ErrorData *error);
 static bool give_up(KafkaRowMap *map, KafkaColumn *column,
 					const ErrorData *error);
 static void add_error(KafkaRowMap *map, const KafkaColumn *column,
@@ -76,6 +77,7 @@ kafka_rows_clear(KafkaRows *rows)
 	rows->allocated = 0;
 	rows->values = NULL;
 	rows->nulls = NULL;
+	rows->origins = NULL;
 }
 
 /*
@@ -98,10 +100,10 @@ kafka_rows_decode(KafkaRows *rows, const KafkaMessage **messages, int n)
 		if (error == NULL)
 			break;
 		rows->nrows = rows->before;
-		if (rows->map->on_error == KAFKA_ON_ERROR_SKIP)
-			skip_message(rows, error);
-		else
-			decode_with_nulls(rows);
+		if (rows->map->on_error == KAFKA_ON_ERROR_NULL)
+			error = decode_with_nulls(rows);
+		if (error != NULL)
+			fail_message(rows, error);
 		rows->message++;
 	}
 	MemoryContextSwitchTo(old);
@@ -122,6 +124,15 @@ kafka_rows_next(KafkaRows *rows, Datum *values, bool *nulls)
 	memcpy(nulls, rows->nulls + row * natts, natts * sizeof(bool));
 	rows->next++;
 	return true;
+}
+
+/*
+ * Returns which of the messages the row handed out last is of.
+ */
+int
+kafka_rows_origin(const KafkaRows *rows)
+{
+	return rows->origins[rows->next - 1];
 }
 
 /*
@@ -166,13 +177,10 @@ is_about_data(const KafkaRowMap *map, const ErrorData *error)
 {
 	const KafkaColumn *column = kafka_rowmap_column(map);
 
+	if (kafka_error_is_about_data(error))
+		return true;
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
-		case ERRCODE_DATA_EXCEPTION:
-		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
-		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
-		case ERRCODE_PLPGSQL_ERROR:
-			return true;
 		case ERRCODE_FEATURE_NOT_SUPPORTED:
 		case MAKE_SQLSTATE('4', '2', '0', '0', '0'):
 			return is_built_in(column) ||
@@ -180,6 +188,24 @@ is_about_data(const KafkaRowMap *map, const ErrorData *error)
 		default:
 			return error->sqlerrcode == ERRCODE_INTERNAL_ERROR &&
 				column != NULL && !is_built_in(column);
+	}
+}
+
+/*
+ * Tells whether an error is about values, by its SQLSTATE alone.
+ */
+bool
+kafka_error_is_about_data(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+		case ERRCODE_PLPGSQL_ERROR:
+			return true;
+		default:
+			return false;
 	}
 }
 
@@ -228,7 +254,7 @@ decode_row(KafkaRows *rows)
 	rows->found = kafka_rowmap_next(rows->map, rows->values + first,
 									rows->nulls + first);
 	if (rows->found)
-		rows->nrows++;
+		rows->origins[rows->nrows++] = rows->message;
 }
 
 /*
@@ -247,10 +273,27 @@ make_room(KafkaRows *rows)
 	{
 		rows->values = palloc(n * natts * sizeof(Datum));
 		rows->nulls = palloc(n * natts * sizeof(bool));
+		rows->origins = palloc(n * sizeof(int));
 		return;
 	}
 	rows->values = repalloc_huge(rows->values, n * natts * sizeof(Datum));
 	rows->nulls = repalloc_huge(rows->nulls, n * natts * sizeof(bool));
+	rows->origins = repalloc_huge(rows->origins, n * sizeof(int));
+}
+
+/*
+ * Goes without the rows of a message, as whoever decodes wants it.
+ */
+static void
+fail_message(KafkaRows *rows, ErrorData *error)
+{
+	rows->nrows = rows->before;
+	if (rows->failed != NULL)
+		rows->failed(rows->failed_arg, rows->message, error);
+	else if (rows->map->on_error == KAFKA_ON_ERROR_NULL)
+		ReThrowError(error);
+	else
+		skip_message(rows, error);
 }
 
 /*
@@ -269,18 +312,20 @@ skip_message(KafkaRows *rows, const ErrorData *error)
 }
 
 /*
- * Decodes a message's rows with NULL for what cannot be converted.
+ * Decodes a message's rows with NULL for what cannot be converted; returns the
+ * error of a row where that does not help, or NULL.
  *
  * A message that cannot be read is one row without payload.
  */
-static void
+static ErrorData *
 decode_with_nulls(KafkaRows *rows)
 {
-	ErrorData  *error = try(rows, start_message);
+	ErrorData  *unreadable = try(rows, start_message);
+	ErrorData  *error = decode_row_with_nulls(rows, unreadable);
 
-	decode_row_with_nulls(rows, error);
-	while (rows->found && error == NULL)
-		decode_row_with_nulls(rows, NULL);
+	while (rows->found && error == NULL && unreadable == NULL)
+		error = decode_row_with_nulls(rows, NULL);
+	return error;
 }
 
 /*
@@ -288,9 +333,9 @@ decode_with_nulls(KafkaRows *rows)
  * the message could not be read for, as one without payload.
  *
  * Where a NULL does not help, because it is not allowed, the first error of
- * the row is raised.
+ * the row is returned.
  */
-static void
+static ErrorData *
 decode_row_with_nulls(KafkaRows *rows, ErrorData *error)
 {
 	KafkaRowMap *map = rows->map;
@@ -309,9 +354,10 @@ decode_row_with_nulls(KafkaRows *rows, ErrorData *error)
 		if (first == NULL)
 			first = error;
 		if (!give_up(map, column, error))
-			ReThrowError(first);
+			break;
 	}
 	kafka_rowmap_forget_errors(map);
+	return error == NULL ? NULL : first;
 }
 
 /*

@@ -16,7 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#define STATS_COLUMNS 12
+#define STATS_COLUMNS 14
 
 PG_FUNCTION_INFO_V1(kafka_subscription_stats);
 
@@ -67,12 +67,14 @@ put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot)
 	values[5] = Int64GetDatum(stats->rows);
 	values[6] = Int64GetDatum(stats->bytes);
 	values[7] = Int64GetDatum(stats->batches);
-	values[8] = Int64GetDatum(stats->lag);
-	nulls[8] = stats->lag < 0 || slot->pid == 0;
-	put_time(stats->last_message, &values[9], &nulls[9]);
-	put_time(stats->last_commit, &values[10], &nulls[10]);
-	values[11] = CStringGetTextDatum(stats->last_error);
-	nulls[11] = stats->last_error[0] == '\0' ||
+	values[8] = Int64GetDatum(stats->bad_messages);
+	values[9] = Int64GetDatum(stats->retries);
+	values[10] = Int64GetDatum(stats->lag);
+	nulls[10] = stats->lag < 0 || slot->pid == 0;
+	put_time(stats->last_message, &values[11], &nulls[11]);
+	put_time(stats->last_commit, &values[12], &nulls[12]);
+	values[13] = CStringGetTextDatum(stats->last_error);
+	nulls[13] = stats->last_error[0] == '\0' ||
 		!(has_privs_of_role(GetUserId(), slot->owner) ||
 		  has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -25,6 +25,7 @@
 #include "format/format.h"
 #include "ingest/apply.h"
 #include "ingest/catalog.h"
+#include "ingest/dead_letter.h"
 #include "ingest/relations.h"
 #include "ingest/shmem.h"
 #include "miscadmin.h"
@@ -247,6 +248,7 @@ kafka_drop_subscription(PG_FUNCTION_ARGS)
 		PG_RETURN_VOID();
 	}
 	subscription = lock_subscription(name);
+	kafka_dead_letter_check_none(subscription);
 	kafka_catalog_delete(subscription);
 	kafka_request_scan(subscription->id);
 	PG_RETURN_VOID();
@@ -266,6 +268,7 @@ kafka_enable_subscription(PG_FUNCTION_ARGS)
 	check_relations(subscription);
 	kafka_catalog_set_enabled(subscription, true);
 	kafka_catalog_set_error(subscription, NULL);
+	kafka_bad_messages_reset(subscription);
 	kafka_request_scan(subscription->id);
 	warn_without_launcher(name);
 	PG_RETURN_VOID();
@@ -331,6 +334,16 @@ check_definition(const KafkaSubscription *subscription)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("batch_rows must be between 1 and %d",
 						MAX_BATCH_ROWS)));
+	if (subscription->error_limit != 0 &&
+		subscription->on_error == KAFKA_BAD_STOP)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("error_limit needs on_error \"skip\" or \"dead_letter\"")));
+	if (subscription->dead_letter_topic != NULL &&
+		subscription->on_error != KAFKA_BAD_DEAD_LETTER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dead_letter_topic needs on_error \"dead_letter\"")));
 	check_login(subscription->owner);
 	if (kafka_catalog_by_name(subscription->name) != NULL)
 		ereport(ERROR,
@@ -359,10 +372,8 @@ check_supported(const KafkaSubscription *subscription)
 		what = "workers";
 	else if (subscription->partitions != NULL)
 		what = "partitions";
-	else if (subscription->on_error != KAFKA_BAD_STOP ||
-			 subscription->error_limit != 0 ||
-			 subscription->dead_letter_topic != NULL)
-		what = "on_error";
+	else if (subscription->dead_letter_topic != NULL)
+		what = "dead_letter_topic";
 	else if (subscription->group_id != NULL)
 		what = "group_id";
 	if (what != NULL)

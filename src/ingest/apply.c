@@ -60,6 +60,7 @@ void
 kafka_apply_run(KafkaApply *apply)
 {
 	apply->rows = 0;
+	apply->reached = apply->first;
 	apply->decoding = false;
 	apply->method->apply(apply);
 }

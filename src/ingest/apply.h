@@ -8,8 +8,9 @@
 #ifndef KAFKA_APPLY_H
 #define KAFKA_APPLY_H
 
-#include "client/consumer.h"
+#include "batch.h"
 #include "ingest/catalog.h"
+#include "options.h"
 #include "utils/rel.h"
 
 struct KafkaApplyMethod;
@@ -28,12 +29,15 @@ typedef struct KafkaApply
 
 	/* for kafka_apply_run() */
 	const KafkaTableOptions *options;	/* of the source, for the owner */
-	KafkaConsumer *consumer;	/* its batch has the messages */
+	KafkaBatch *batch;			/* of which those that are bad are passed by */
 	int			first;			/* messages [first, last); last is lowered */
 	int			last;			/* where fewer were applied */
+	bool		careful;		/* messages that cannot be decoded become bad
+								 * ones of the batch, and no ERROR */
 
 	/* told by it, also when it ends with an ERROR */
 	int64		rows;			/* that were stored */
+	int			reached;		/* messages before it have been looked at */
 	bool		decoding;		/* looks at a single message; an ERROR then
 								 * says itself which one it is about */
 } KafkaApply;

@@ -12,6 +12,13 @@
 #include "ingest/apply.h"
 #include "ingest/relations.h"
 
+/* messages, and their bytes, that are decoded ahead to catch errors */
+#define KAFKA_AHEAD_MESSAGES 500
+#define KAFKA_AHEAD_BYTES 1000000
+
+/* bad messages after which a transaction ends early, for their errors' sake */
+#define KAFKA_AHEAD_BAD 10000
+
 typedef struct KafkaApplyRows
 {
 	KafkaApply *apply;
@@ -20,6 +27,9 @@ typedef struct KafkaApplyRows
 	int64		count;			/* rows returned */
 
 	KafkaRowMap *map;
+	KafkaRows  *ahead;			/* NULL, or decoded ahead to catch errors */
+	int			origins[KAFKA_AHEAD_MESSAGES];	/* of those ahead */
+	int			failed;			/* messages that could not be decoded */
 	bool		direct;			/* source's columns are the target's */
 	Datum	   *values;			/* of the source's columns, otherwise */
 	bool	   *nulls;
@@ -30,6 +40,7 @@ typedef struct KafkaApplyRows
 
 extern void kafka_apply_rows_begin(KafkaApplyRows *rows, KafkaApply *apply);
 extern bool kafka_apply_rows_next(void *arg, Datum *values, bool *nulls);
+extern const KafkaMessage *kafka_apply_rows_message(KafkaApplyRows *rows);
 extern void kafka_apply_rows_end(KafkaApplyRows *rows);
 
 #endif							/* KAFKA_APPLY_ROWS_H */

@@ -205,3 +205,30 @@ begin_copy(Relation target, const List *attnums)
 	return BeginCopyFrom(pstate, target, NULL, NULL, false, read_nothing,
 						 names, options);
 }
+
+/*
+ * kafka_copy_forget_context
+ *		Removes what COPY says of itself from an error's context: there is no
+ *		COPY command, and its line numbers count rows of a batch.
+ */
+void
+kafka_copy_forget_context(ErrorData *error)
+{
+	char	   *from = error->context;
+	char	   *to = error->context;
+
+	while (from != NULL && *from != '\0')
+	{
+		size_t		len = strcspn(from, "\n");
+
+		len += from[len] == '\n' ? 1 : 0;
+		if (strncmp(from, "COPY ", 5) != 0)
+		{
+			memmove(to, from, len);
+			to += len;
+		}
+		from += len;
+	}
+	if (to != NULL)
+		*to = '\0';
+}

@@ -20,5 +20,6 @@ typedef bool (*KafkaNextRow) (void *arg, Datum *values, bool *nulls);
 
 extern uint64 kafka_copy_rows(Relation target, const List *attnums,
 							  KafkaNextRow next, void *arg);
+extern void kafka_copy_forget_context(ErrorData *error);
 
 #endif							/* KAFKA_COPY_SOURCE_H */

@@ -393,7 +393,10 @@ detach(int code, Datum arg)
 	slot->pid = 0;
 	slot->latch = NULL;
 	if (!slot->stop && !slot->restart_now)
+	{
 		slot->failures++;
+		slot->stats.retries++;
+	}
 	slot->state = KAFKA_WORKER_RETRYING;
 	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();

@@ -48,6 +48,8 @@ typedef struct KafkaWorkerStats
 	int64		rows;
 	int64		bytes;			/* of keys and values */
 	int64		batches;		/* committed transactions with messages */
+	int64		bad_messages;	/* passed by */
+	int64		retries;		/* ends with an error that may pass */
 	int64		lag;			/* messages, as far as the worker knows */
 	TimestampTz last_message;	/* timestamp of the last message applied */
 	TimestampTz last_commit;

@@ -4,9 +4,13 @@
  *	  Writes a batch of messages, with the positions after it.
  *
  * NOTES
- *	  A batch that fails is divided: its first half is tried alone, and so
- *	  on, until the rows before the failing message are stored and the
- *	  message is found.
+ *	  A batch that fails is divided (batch_search.c) until the rows before the
+ *	  failing message are stored and the message is found.  Then it stops the
+ *	  subscription, or it is known as bad, and what is to become of bad
+ *	  messages is done in the transaction that writes those around it.
+ *
+ *	  Messages that cannot be decoded are found faster: after the first one
+ *	  the batch is read carefully, which catches the error of each.
  *
  *	  The locks are taken with a timeout, in slices, for whoever changes the
  *	  subscription or its tables may have locked one and wait for another.
@@ -16,23 +20,29 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "ingest/batch_search.h"
 #include "ingest/worker_internal.h"
 #include "pgstat.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #define LOCK_SLICE "500ms"		/* below deadlock_timeout's default: who waits
 								 * for us gets the lock, not an error */
 
-static bool apply_range(KafkaWorker *worker, int first, int last);
+static const KafkaMessage *get_message(void *source, int i, bool headers);
+static ErrorData *try_range(KafkaWorker *worker);
+static void handle_error(KafkaWorker *worker, KafkaBatchSearch *search,
+						 ErrorData *error);
+static void handle_bad_message(KafkaWorker *worker, KafkaBatchSearch *search,
+							   int i, ErrorData *error);
 static void write_range(KafkaWorker *worker);
 static void apply_messages(KafkaWorker *worker);
 static void add_error_context(void *arg);
 static bool lock_definition(KafkaWorker *worker);
 static void note_commit(KafkaWorker *worker);
 static int64 range_bytes(KafkaWorker *worker);
-static TimestampTz message_time(const KafkaMessage *message);
 
 /*
  * kafka_worker_apply_batch
@@ -43,64 +53,138 @@ void
 kafka_worker_apply_batch(KafkaWorker *worker)
 {
 	int			count = kafka_consumer_count(worker->consumer);
-	int			first = 0;
-	int			bad = 0;		/* [first, bad) fails as a whole */
+	MemoryContext context = AllocSetContextCreate(worker->context,
+												  "kafka worker batch",
+												  ALLOCSET_SMALL_SIZES);
+	KafkaBatchSearch search;
+	bool		found_bad = false;
 
 	kafka_worker_prove_batch(worker);
 	if (worker->outdated)
 		return;
+	MemoryContextSwitchTo(context);
+	worker->batch = kafka_batch_create(get_message, worker->consumer, count);
+	MemoryContextSwitchTo(worker->context);
+	kafka_search_begin(&search, worker->batch);
 	do
 	{
-		int			last = count;
+		ErrorData  *error;
 
-		if (bad > first)
-			last = Max(first + 1, (first + bad) / 2);
-		if (apply_range(worker, first, last))
-			first = worker->last;
-		else
-			bad = last;
+		worker->first = search.first;
+		worker->last = kafka_search_next(&search);
+		error = try_range(worker);
 		if (worker->outdated)
 			return;
-	} while (first < count);
+		found_bad = found_bad || worker->batch->nbad > 0;
+		if (error == NULL)
+			kafka_search_done(&search, worker->last);
+		else
+			handle_error(worker, &search, error);
+	} while (search.first < count || worker->failed);
+	worker->careful = worker->careful && found_bad;
 	kafka_consumer_release(worker->consumer);
+	MemoryContextDelete(context);
 }
 
 /*
- * Writes messages [first, last), or fewer (worker->last says how many); false
- * when they must be divided.  Ends the process when it fails otherwise.
+ * A KafkaBatchMessage of a consumer.
  */
-static bool
-apply_range(KafkaWorker *worker, int first, int last)
+static const KafkaMessage *
+get_message(void *source, int i, bool headers)
 {
+	kafka_consumer_want_headers(source, headers);
+	return kafka_consumer_message(source, i);
+}
+
+/*
+ * Writes messages [worker->first, worker->last), or fewer, which worker->last
+ * then says; waits for locks.  Returns the error that has prevented it.
+ *
+ * Errors that a later try may cure end the process.
+ */
+static ErrorData *
+try_range(KafkaWorker *worker)
+{
+	int			last = worker->last;
 	ErrorData  *error;
 
 	for (;;)
 	{
-		worker->first = first;
 		worker->last = last;
 		error = kafka_worker_try(worker, write_range);
-		if (error == NULL || !worker->preparing ||
+		worker->failed = error != NULL;
+		if (error == NULL)
+		{
+			if (worker->written)
+				note_commit(worker);
+			return NULL;
+		}
+		if (!worker->preparing ||
 			error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			break;
 		FreeErrorData(error);
-		error = NULL;
 		kafka_worker_show_state(worker, KAFKA_WORKER_LOCKED);
 		kafka_worker_serve_requests(worker);
 		if (worker->outdated)
-			break;
-	}
-	if (error == NULL)
-	{
-		if (worker->written)
-			note_commit(worker);
-		return true;
+			return NULL;
 	}
 	if (kafka_worker_is_transient(error))
 		ReThrowError(error);
-	if (worker->preparing || last - first <= 1)
+	return error;
+}
+
+/*
+ * Decides how to go on after messages [worker->first, worker->last) could not
+ * be written.
+ */
+static void
+handle_error(KafkaWorker *worker, KafkaBatchSearch *search, ErrorData *error)
+{
+	KafkaApply *apply = &worker->apply;
+	bool		skips = worker->subscription->on_error != KAFKA_BAD_STOP;
+	int			i;
+
+	if (worker->preparing)
 		kafka_worker_stop(worker, error);
+	if (worker->excess >= 0)
+	{
+		if (worker->excess == search->first)
+			kafka_worker_stop(worker,
+							  kafka_worker_excess_error(worker, worker->excess));
+		kafka_search_cut(search, worker->excess);
+	}
+	else if (apply->decoding && skips && !worker->careful)
+		worker->careful = true;
+	else
+	{
+		i = kafka_search_failed(search, worker->last, apply->reached);
+		if (i == -2)
+			kafka_worker_stop(worker, error);
+		if (i >= 0)
+			handle_bad_message(worker, search, i, error);
+	}
 	FreeErrorData(error);
-	return false;
+}
+
+/*
+ * Has a message that cannot be applied be passed by, or stops.
+ *
+ * Before that, it is tried alone, for the error to say which one it is.
+ */
+static void
+handle_bad_message(KafkaWorker *worker, KafkaBatchSearch *search, int i,
+				   ErrorData *error)
+{
+	if (worker->subscription->on_error != KAFKA_BAD_STOP &&
+		kafka_worker_is_bad_message(error))
+	{
+		kafka_batch_set_error(worker->batch, i, error);
+		kafka_search_found(search, i);
+	}
+	else if (worker->last - worker->first == 1)
+		kafka_worker_stop(worker, error);
+	else
+		kafka_search_cut(search, i);
 }
 
 /*
@@ -120,6 +204,8 @@ write_range(KafkaWorker *worker)
 	error_context_stack = &callback;
 	worker->preparing = true;
 	worker->written = false;
+	worker->excess = -1;
+	worker->nbad = 0;
 	memset(apply, 0, sizeof(KafkaApply));
 	worker->nmoves = 0;
 	StartTransactionCommand();
@@ -141,6 +227,7 @@ write_range(KafkaWorker *worker)
 	{
 		if (worker->first < worker->last)
 			apply_messages(worker);
+		kafka_worker_write_bad_messages(worker);
 		kafka_worker_move_positions(worker);
 		worker->written = true;
 	}
@@ -157,9 +244,10 @@ apply_messages(KafkaWorker *worker)
 	KafkaApply *apply = &worker->apply;
 
 	apply->options = worker->options;
-	apply->consumer = worker->consumer;
+	apply->batch = worker->batch;
 	apply->first = worker->first;
 	apply->last = worker->last;
+	apply->careful = worker->careful;
 	kafka_apply_run(apply);
 	worker->last = apply->last;
 }
@@ -178,7 +266,7 @@ add_error_context(void *arg)
 	if (!worker->preparing && !worker->apply.decoding &&
 		worker->last - worker->first == 1)
 	{
-		message = kafka_consumer_message(worker->consumer, worker->first);
+		message = kafka_batch_message(worker->batch, worker->first, false);
 		errcontext("topic \"%s\", partition %d, offset " INT64_FORMAT,
 				   message->topic, message->partition, message->offset);
 	}
@@ -211,6 +299,9 @@ lock_definition(KafkaWorker *worker)
 	known->target = now->target;
 	known->batch_rows = now->batch_rows;
 	known->batch_interval = now->batch_interval;
+	known->on_error = now->on_error;
+	known->dead_letter_topic = now->dead_letter_topic;
+	known->error_limit = now->error_limit;
 	return true;
 }
 
@@ -224,9 +315,7 @@ note_commit(KafkaWorker *worker)
 	KafkaWorkerStats *stats = &worker->slot->stats;
 	int			count = worker->last - worker->first;
 	int64		bytes = count > 0 ? range_bytes(worker) : 0;
-	TimestampTz newest = count > 0 ?
-	message_time(kafka_consumer_message(worker->consumer,
-										worker->last - 1)) : 0;
+	TimestampTz newest = 0;
 
 	for (int m = 0, i = 0; m < worker->nmoves; i++)
 		if (worker->partitions[i].partition == worker->moves[m].partition)
@@ -237,10 +326,15 @@ note_commit(KafkaWorker *worker)
 			m++;
 		}
 	worker->last_write = GetCurrentTimestamp();
+	if (count > 0)
+		(void) kafka_message_time(kafka_batch_message(worker->batch,
+													  worker->last - 1, false),
+								  &newest);
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	stats->messages += count;
 	stats->rows += worker->apply.rows;
+	stats->bad_messages += worker->nbad;
 	stats->bytes += bytes;
 	stats->batches += count > 0 ? 1 : 0;
 	stats->last_commit = worker->last_write;
@@ -251,6 +345,8 @@ note_commit(KafkaWorker *worker)
 	LWLockRelease(kafka_shared->lock);
 	kafka_worker_show_lag(worker);
 	kafka_slot_wake_waiters(worker->slot);
+	if (worker->nbad > 0)
+		kafka_worker_forget_bad_messages(worker);
 }
 
 /*
@@ -266,28 +362,10 @@ range_bytes(KafkaWorker *worker)
 		return kafka_consumer_bytes(worker->consumer);
 	for (int i = worker->first; i < worker->last; i++)
 	{
-		const KafkaMessage *message =
-		kafka_consumer_message(worker->consumer, i);
+		const KafkaMessage *message = kafka_batch_message(worker->batch, i,
+														  false);
 
 		bytes += message->key_len + message->value_len;
 	}
 	return bytes;
-}
-
-/*
- * Returns a message's timestamp, or 0 when it has none that PostgreSQL can
- * hold.
- */
-static TimestampTz
-message_time(const KafkaMessage *message)
-{
-	int64		epoch_diff = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-	SECS_PER_DAY * INT64CONST(1000);
-	TimestampTz time;
-
-	if (message->timestamp < 0 ||
-		message->timestamp > (END_TIMESTAMP - 1) / 1000)
-		return 0;
-	time = (message->timestamp - epoch_diff) * 1000;
-	return IS_VALID_TIMESTAMP(time) ? time : 0;
 }

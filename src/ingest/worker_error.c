@@ -5,21 +5,24 @@
  *
  * NOTES
  *	  What a later try may cure (Kafka, a deadlock, a full disk) ends the
- *	  process; the launcher starts it again, later and later.  Everything
- *	  else stops the subscription: it is disabled and keeps the error for
- *	  the user, who mends its cause and enables it.
+ *	  process; the launcher starts it again, later and later.  What a message
+ *	  itself is the cause of makes it a bad one, where on_error says so.
+ *	  Everything else stops the subscription: it is disabled and keeps the
+ *	  error for the user, who mends its cause and enables it.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "format/format.h"
+#include "ingest/copy_source.h"
 #include "ingest/worker_internal.h"
 #include "lib/stringinfo.h"
 #include "utils/snapmgr.h"
 
+static bool is_policy_violation(const ErrorData *error);
 static void report_error(ErrorData *error);
-static void remove_copy_context(ErrorData *error);
 
 /*
  * kafka_worker_try
@@ -45,7 +48,7 @@ kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step)
 	PG_END_TRY();
 	MemoryContextSwitchTo(worker->context);
 	if (error != NULL)
-		remove_copy_context(error);
+		kafka_copy_forget_context(error);
 	return error;
 }
 
@@ -92,6 +95,45 @@ kafka_worker_is_transient(const ErrorData *error)
 		default:
 			return false;
 	}
+}
+
+/*
+ * kafka_worker_is_bad_message
+ *		Says whether an error that came of a single message is that message's:
+ *		one about values, or that a trigger or a check of a view raises.
+ *
+ * All other errors, such as of a missing table or privilege, would come of the
+ * next message too.
+ */
+bool
+kafka_worker_is_bad_message(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_TRIGGERED_ACTION_EXCEPTION:
+		case ERRCODE_CARDINALITY_VIOLATION:
+		case ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION:
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
+			return true;
+		default:
+			return kafka_error_is_about_data(error) ||
+				is_policy_violation(error);
+	}
+}
+
+/*
+ * Says whether a row violates row-level security, whose SQLSTATE is that of a
+ * missing privilege.
+ */
+static bool
+is_policy_violation(const ErrorData *error)
+{
+	const char *message = "new row violates row-level security policy";
+
+	return error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
+		error->message_id != NULL &&
+		strncmp(error->message_id, message, strlen(message)) == 0;
 }
 
 /*
@@ -146,32 +188,6 @@ report_error(ErrorData *error)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-}
-
-/*
- * Removes what COPY says of itself from the error's context: there is no COPY
- * command, and its line numbers count rows of a batch.
- */
-static void
-remove_copy_context(ErrorData *error)
-{
-	char	   *from = error->context;
-	char	   *to = error->context;
-
-	while (from != NULL && *from != '\0')
-	{
-		size_t		len = strcspn(from, "\n");
-
-		len += from[len] == '\n' ? 1 : 0;
-		if (strncmp(from, "COPY ", 5) != 0)
-		{
-			memmove(to, from, len);
-			to += len;
-		}
-		from += len;
-	}
-	if (to != NULL)
-		*to = '\0';
 }
 
 /*

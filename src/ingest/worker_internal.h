@@ -8,6 +8,7 @@
 #ifndef KAFKA_WORKER_INTERNAL_H
 #define KAFKA_WORKER_INTERNAL_H
 
+#include "batch.h"
 #include "client/consumer.h"
 #include "ingest/apply.h"
 #include "ingest/catalog.h"
@@ -55,11 +56,13 @@ typedef struct KafkaWorker
 	KafkaConsumer *prover;		/* or NULL */
 	bool		prove_all;		/* not only what the batch moves */
 	TimestampTz proven;			/* that the topic is the same */
+	bool		careful;		/* some messages cannot be decoded */
 
 	/* for a batch */
 	TimestampTz first_message;	/* when the first one was taken */
 	TimestampTz last_write;
 	int			polled;			/* messages of the last poll */
+	KafkaBatch *batch;			/* what is applied of them */
 
 	/* for a transaction */
 	int			first;			/* messages [first, last) of the batch */
@@ -68,6 +71,10 @@ typedef struct KafkaWorker
 	KafkaApply	apply;
 	bool		preparing;		/* does not look at messages yet */
 	bool		written;		/* neither outdated nor failed */
+	bool		failed;			/* with an ERROR */
+	int			nbad;			/* messages that were passed by */
+	int			excess;			/* the message that error_limit forbids to
+								 * pass by, or -1 */
 } KafkaWorker;
 
 typedef void (*KafkaWorkerStep) (KafkaWorker *worker);
@@ -105,8 +112,14 @@ extern void kafka_worker_apply_batch(KafkaWorker *worker);
 extern ErrorData *kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step);
 extern void kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step);
 extern bool kafka_worker_is_transient(const ErrorData *error);
+extern bool kafka_worker_is_bad_message(const ErrorData *error);
 extern void kafka_worker_stop(KafkaWorker *worker,
 							  ErrorData *error);
 extern char *kafka_worker_format_error(const ErrorData *error);
+
+/* worker_bad.c */
+extern void kafka_worker_write_bad_messages(KafkaWorker *worker);
+extern void kafka_worker_forget_bad_messages(KafkaWorker *worker);
+extern ErrorData *kafka_worker_excess_error(KafkaWorker *worker, int i);
 
 #endif							/* KAFKA_WORKER_INTERNAL_H */

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.h
+ *	  The messages that a subscription applies together.
+ *
+ * NOTES
+ *	  Where they come from is the maker's: a worker has them from Kafka, and
+ *	  messages that were put aside come from a table.
+ *
+ *	  A message that is known to be bad is passed by, by whoever applies the
+ *	  batch, and what becomes of it is decided elsewhere.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef KAFKA_BATCH_H
+#define KAFKA_BATCH_H
+
+#include "message.h"
+
+/* Returns a message; it has its headers only if they are asked for. */
+typedef const KafkaMessage *(*KafkaBatchMessage) (void *source, int i,
+												  bool headers);
+
+typedef struct KafkaBatch
+{
+	KafkaBatchMessage get;
+	void	   *source;			/* its argument */
+	int			count;			/* messages 0 .. count - 1 */
+
+	/* what is wrong with them */
+	MemoryContext context;		/* of what follows */
+	ErrorData **errors;			/* of each message, or NULL; NULL when no
+								 * message has any */
+	int			nbad;
+} KafkaBatch;
+
+extern KafkaBatch *kafka_batch_create(KafkaBatchMessage get, void *source,
+									  int count);
+extern const KafkaMessage *kafka_batch_message(KafkaBatch *batch, int i,
+											   bool headers);
+extern ErrorData *kafka_batch_error(const KafkaBatch *batch, int i);
+extern void kafka_batch_set_error(KafkaBatch *batch, int i,
+								  const ErrorData *error);
+
+#endif							/* KAFKA_BATCH_H */
