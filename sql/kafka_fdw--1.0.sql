@@ -471,11 +471,20 @@ AS 'MODULE_PATHNAME', 'kafka_subscription_stats';
 COMMENT ON FUNCTION kafka.subscription_stats() IS
 'what the workers of this database say of themselves; see kafka.stat_subscription';
 
+CREATE FUNCTION kafka.subscription_is_copy(identity pg_catalog.text)
+RETURNS pg_catalog.bool
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'kafka_subscription_is_copy';
+COMMENT ON FUNCTION kafka.subscription_is_copy(pg_catalog.text) IS
+'whether kafka.subscription.identity is that of another cluster or database than this one';
+
 CREATE VIEW kafka.stat_subscription AS
 SELECT
 	s.subscription,
 	w.pid,
 	CASE
+		WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
+		WHEN kafka.subscription_is_copy(s.identity) THEN 'copied'
 		WHEN s.enabled THEN COALESCE(w.state, 'no worker')
 		WHEN e.error IS NOT NULL THEN 'stopped'
 		ELSE 'disabled'
@@ -495,6 +504,11 @@ SELECT
 			WHEN pg_catalog.pg_has_role(s.owner, 'USAGE')
 				OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
 			THEN e.error
+		END,
+		CASE
+			WHEN kafka.subscription_is_copy(s.identity)
+				AND NOT pg_catalog.pg_is_in_recovery()
+			THEN 'copy of a subscription of another cluster or database; kafka.enable_subscription() runs it here, too'
 		END) AS last_error
 FROM kafka.subscription AS s
 	LEFT JOIN kafka.subscription_stats() AS w USING (id)
@@ -502,7 +516,7 @@ FROM kafka.subscription AS s
 COMMENT ON VIEW kafka.stat_subscription IS
 'subscriptions and what their workers do; counts begin with the worker''s slot, that is with the server''s start or kafka.enable_subscription()';
 COMMENT ON COLUMN kafka.stat_subscription.state IS
-'starting, waiting for a process, connecting, idle (has applied all there is), reading, applying, waiting for a lock, retrying (after an error, by itself), stopped (by an error that has to be mended), disabled, or no worker';
+'starting, waiting for a process, connecting, idle (has applied all there is), reading, applying, waiting for a lock, retrying (after an error, by itself), stopped (by an error that has to be mended), disabled, copied (from another cluster or database, and not enabled here), standby (this server is one), or no worker';
 COMMENT ON COLUMN kafka.stat_subscription.messages IS
 'messages read and applied';
 COMMENT ON COLUMN kafka.stat_subscription."rows" IS

@@ -10,6 +10,7 @@
 #include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "ingest/catalog.h"
 #include "ingest/shmem.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -19,6 +20,7 @@
 #define STATS_COLUMNS 14
 
 PG_FUNCTION_INFO_V1(kafka_subscription_stats);
+PG_FUNCTION_INFO_V1(kafka_subscription_is_copy);
 
 static void put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot);
 static void put_time(TimestampTz time, Datum *value, bool *null);
@@ -45,6 +47,19 @@ kafka_subscription_stats(PG_FUNCTION_ARGS)
 			put_row(result, &slot);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * kafka.subscription_is_copy(identity text)
+ *		Says whether a subscription was enabled somewhere else than in this
+ *		database of this cluster.
+ */
+Datum
+kafka_subscription_is_copy(PG_FUNCTION_ARGS)
+{
+	char	   *identity = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(strcmp(identity, kafka_catalog_identity()) != 0);
 }
 
 /*

@@ -73,6 +73,11 @@ static KafkaStatement update_enabled = {
 	"UPDATE kafka.subscription SET enabled = $2, identity = $3 WHERE id = $1",
 	3, {INT4OID, BOOLOID, TEXTOID}
 };
+static KafkaStatement settle_copy = {
+	"UPDATE kafka.subscription SET enabled = $2, identity = $3 "
+	"WHERE id = $1 AND identity = $4 AND enabled",
+	4, {INT4OID, BOOLOID, TEXTOID, TEXTOID}
+};
 static KafkaStatement select_error = {
 	"SELECT error FROM kafka.subscription_error WHERE subscription = $1",
 	1, {TEXTOID}
@@ -269,6 +274,30 @@ kafka_catalog_set_enabled(const KafkaSubscription *subscription, bool enabled)
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&update_enabled, values, NULL);
 	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_catalog_settle
+ *		Decides about a subscription that was enabled elsewhere: adopts it, or
+ *		disables it.  False when somebody else has changed it meanwhile.
+ */
+bool
+kafka_catalog_settle(const KafkaSubscription *subscription, bool adopt)
+{
+	KafkaCatalogScope scope;
+	Datum		values[] = {
+		Int32GetDatum(subscription->id), BoolGetDatum(adopt),
+		CStringGetTextDatum(adopt ? kafka_catalog_identity() :
+							subscription->identity),
+		CStringGetTextDatum(subscription->identity)
+	};
+	bool		settled;
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&settle_copy, values, NULL);
+	settled = SPI_processed > 0;
+	kafka_catalog_leave(&scope);
+	return settled;
 }
 
 /*

@@ -94,6 +94,8 @@ extern void kafka_catalog_insert(KafkaSubscription *subscription);
 extern void kafka_catalog_delete(const KafkaSubscription *subscription);
 extern void kafka_catalog_set_enabled(const KafkaSubscription *subscription,
 									  bool enabled);
+extern bool kafka_catalog_settle(const KafkaSubscription *subscription,
+								 bool adopt);
 
 extern char *kafka_catalog_error(const KafkaSubscription *subscription);
 extern void kafka_catalog_set_error(const KafkaSubscription *subscription,

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_database.h"
+#include "ingest/copies.h"
 #include "ingest/ingest.h"
 #include "ingest/shmem.h"
 #include "miscadmin.h"
@@ -42,6 +43,7 @@ static void at_xact_end(XactEvent event, void *arg);
 void
 kafka_ingest_init(void)
 {
+	kafka_copies_init();
 	kafka_shmem_init();
 	register_launcher();
 	prev_object_access_hook = object_access_hook;

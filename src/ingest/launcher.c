@@ -31,6 +31,7 @@
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "ingest/catalog.h"
+#include "ingest/copies.h"
 #include "ingest/launcher.h"
 #include "ingest/shmem.h"
 #include "miscadmin.h"
@@ -492,10 +493,14 @@ kafka_scanner_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(dbid, InvalidOid, 0);
 
+	/* whatever database and role say, and without waiting for anybody long */
+	SetConfigOption("default_transaction_read_only", "off", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("synchronous_commit", "local", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (OidIsValid(kafka_catalog_relation()))
-		subscriptions = kafka_catalog_enabled();
+		subscriptions = kafka_copies_settle(kafka_catalog_enabled());
 	foreach(lc, subscriptions)
 	{
 		KafkaSubscription *subscription = lfirst(lc);

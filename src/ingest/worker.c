@@ -222,7 +222,8 @@ read_definition(KafkaWorker *worker)
 		subscription = kafka_catalog_by_id(worker->id);
 	worker->subscription = NULL;
 	if (subscription != NULL && subscription->enabled &&
-		subscription->owner == GetUserId())
+		subscription->owner == GetUserId() &&
+		strcmp(subscription->identity, kafka_catalog_identity()) == 0)
 	{
 		source = kafka_open_source(subscription->source, subscription->name);
 		kafka_check_source(source, subscription->owner);
