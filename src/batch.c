@@ -10,6 +10,8 @@
 #include "batch.h"
 #include "utils/memutils.h"
 
+const KafkaBatchView *kafka_batch_view;
+
 static char *copy_or_null(const char *str);
 
 /*

@@ -7,6 +7,10 @@
  *	  Where they come from is the maker's: a worker has them from Kafka, and
  *	  messages that were put aside come from a table.
  *
+ *	  Where SQL is to see a batch, scans of its foreign table read it through
+ *	  kafka_batch_view: several scans in a statement, and all of its statements,
+ *	  see the same messages.
+ *
  *	  A message that is known to be bad is passed by, by whoever applies the
  *	  batch, and what becomes of it is decided elsewhere.
  *
@@ -32,7 +36,24 @@ typedef struct KafkaBatch
 	ErrorData **errors;			/* of each message, or NULL; NULL when no
 								 * message has any */
 	int			nbad;
+
+	/* told by whoever applies messages, also when that ends with an ERROR */
+	int			reached;		/* messages before it have been looked at */
+	bool		decoding;		/* the one before reached, and an ERROR says
+								 * itself which one it is about */
 } KafkaBatch;
+
+/* What a scan of a table reads, in place of the table's topic. */
+typedef struct KafkaBatchView
+{
+	Oid			relation;		/* the table */
+	KafkaBatch *batch;
+	int			first;			/* messages [first, last) */
+	int			last;
+	bool		careful;		/* those that cannot be decoded become bad */
+} KafkaBatchView;
+
+extern PGDLLIMPORT const KafkaBatchView *kafka_batch_view;	/* or NULL */
 
 extern KafkaBatch *kafka_batch_create(KafkaBatchMessage get, void *source,
 									  int count);

@@ -23,6 +23,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw.h"
 #include "fdw/quals.h"
+#include "fdw/scan_batch.h"
 #include "fdw/snapshot.h"
 #include "format/format.h"
 #include "nodes/makefuncs.h"
@@ -51,6 +52,7 @@ typedef struct KafkaScanState
 	List	   *quals;			/* of KafkaQual */
 	Bitmapset  *needed;			/* columns, as in the plan */
 	MemoryContext context;
+	struct KafkaBatchRows *batch;	/* NULL, or read in place of the topic */
 
 	/* from the first row on */
 	KafkaRowMap *map;
@@ -126,6 +128,7 @@ kafkaBeginForeignScan(ForeignScanState *node, int eflags)
 										   FirstLowInvalidHeapAttributeNumber);
 	if (state->options->on_error != KAFKA_ON_ERROR_ERROR)
 		kafka_compat_allow_subtransactions(estate);
+	state->batch = kafka_scan_batch_begin(node, state->options, state->needed);
 	node->fdw_state = state;
 }
 
@@ -139,6 +142,8 @@ kafkaIterateForeignScan(ForeignScanState *node)
 	KafkaScanState *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
+	if (state->batch != NULL)
+		return kafka_scan_batch_next(state->batch, slot);
 	ExecClearTuple(slot);
 	if (!state->started)
 		start_scan(node, state);
@@ -165,6 +170,8 @@ kafkaReScanForeignScan(ForeignScanState *node)
 {
 	KafkaScanState *state = node->fdw_state;
 
+	if (state->batch != NULL)
+		kafka_scan_batch_restart(state->batch);
 	state->started = false;
 }
 

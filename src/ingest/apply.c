@@ -60,8 +60,8 @@ void
 kafka_apply_run(KafkaApply *apply)
 {
 	apply->rows = 0;
-	apply->reached = apply->first;
-	apply->decoding = false;
+	apply->batch->reached = apply->first;
+	apply->batch->decoding = false;
 	apply->method->apply(apply);
 }
 

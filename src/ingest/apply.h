@@ -35,11 +35,8 @@ typedef struct KafkaApply
 	bool		careful;		/* messages that cannot be decoded become bad
 								 * ones of the batch, and no ERROR */
 
-	/* told by it, also when it ends with an ERROR */
+	/* told by it */
 	int64		rows;			/* that were stored */
-	int			reached;		/* messages before it have been looked at */
-	bool		decoding;		/* looks at a single message; an ERROR then
-								 * says itself which one it is about */
 } KafkaApply;
 
 /*

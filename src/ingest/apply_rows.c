@@ -9,9 +9,6 @@
  *	  insertion of many rows at once may fail for one that was decoded long
  *	  before.  The worker divides batches until it has the message.
  *
- *	  Where errors of decoding are to be caught, or a column that cannot be
- *	  converted is to be NULL, the rows of some messages are decoded ahead.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,16 +16,8 @@
 #include "access/sysattr.h"
 #include "executor/executor.h"
 #include "ingest/apply_rows.h"
-#include "ingest/copy_source.h"
 
 static bool is_direct(const KafkaApplyRows *rows);
-static bool next_row(KafkaApplyRows *rows, Datum *values, bool *nulls);
-static bool decode_row(KafkaApplyRows *rows, Datum *values, bool *nulls);
-static bool start_message(KafkaApplyRows *rows, int i);
-static bool next_row_ahead(KafkaApplyRows *rows, Datum *values, bool *nulls);
-static bool decode_ahead(KafkaApplyRows *rows);
-static void note_failed(void *arg, int i, ErrorData *error);
-static bool may_go_on(const KafkaApplyRows *rows);
 
 /*
  * kafka_apply_rows_begin
@@ -42,7 +31,6 @@ kafka_apply_rows_begin(KafkaApplyRows *rows, KafkaApply *apply)
 
 	memset(rows, 0, sizeof(KafkaApplyRows));
 	rows->apply = apply;
-	rows->next = apply->first;
 	rows->columns = palloc(sizeof(KafkaColumnMap *) *
 						   Max(list_length(apply->columns), 1));
 	foreach(lc, apply->columns)
@@ -58,12 +46,8 @@ kafka_apply_rows_begin(KafkaApplyRows *rows, KafkaApply *apply)
 	rows->nulls = palloc0(sizeof(bool) * rows->map->natts);
 	rows->econtext = CreateStandaloneExprContext();
 	rows->direct = is_direct(rows);
-	if (apply->careful || rows->map->on_error == KAFKA_ON_ERROR_NULL)
-	{
-		rows->ahead = kafka_rows_create(rows->map);
-		rows->ahead->failed = note_failed;
-		rows->ahead->failed_arg = rows;
-	}
+	rows->rows = kafka_batch_rows_create(rows->map, apply->batch, apply->first,
+										 apply->last, apply->careful);
 }
 
 /*
@@ -91,9 +75,12 @@ bool
 kafka_apply_rows_next(void *arg, Datum *values, bool *nulls)
 {
 	KafkaApplyRows *rows = arg;
+	bool		more = rows->count < rows->apply->subscription->batch_rows &&
+	rows->rows->failed < KAFKA_AHEAD_BAD;
 
-	if (!next_row(rows, rows->direct ? values : rows->values,
-				  rows->direct ? nulls : rows->nulls))
+	if (!kafka_batch_rows_next(rows->rows, more,
+							   rows->direct ? values : rows->values,
+							   rows->direct ? nulls : rows->nulls))
 		return false;
 	rows->count++;
 	if (rows->direct)
@@ -117,133 +104,14 @@ kafka_apply_rows_next(void *arg, Datum *values, bool *nulls)
 }
 
 /*
- * Fills the source's columns of the next row.
- */
-static bool
-next_row(KafkaApplyRows *rows, Datum *values, bool *nulls)
-{
-	bool		found;
-
-	rows->apply->decoding = true;
-	found = rows->ahead != NULL ? next_row_ahead(rows, values, nulls) :
-		decode_row(rows, values, nulls);
-	rows->apply->decoding = false;
-	return found;
-}
-
-/*
- * Decodes the next row, in the current memory context.
- */
-static bool
-decode_row(KafkaApplyRows *rows, Datum *values, bool *nulls)
-{
-	bool		found = false;
-
-	for (;;)
-	{
-		if (rows->open)
-			found = kafka_rowmap_next(rows->map, values, nulls);
-		rows->open = found;
-		if (found || !may_go_on(rows))
-			return found;
-		rows->open = start_message(rows, rows->next++);
-	}
-}
-
-/*
- * Says whether another message may be begun.
- */
-static bool
-may_go_on(const KafkaApplyRows *rows)
-{
-	return rows->next < rows->apply->last &&
-		rows->count < rows->apply->subscription->batch_rows &&
-		rows->failed < KAFKA_AHEAD_BAD;
-}
-
-/*
- * Begins with a message; false when it is to be passed by.
- */
-static bool
-start_message(KafkaApplyRows *rows, int i)
-{
-	KafkaBatch *batch = rows->apply->batch;
-
-	if (kafka_batch_error(batch, i) != NULL)
-		return false;
-	rows->apply->reached = i + 1;
-	kafka_rowmap_start(rows->map,
-					   kafka_batch_message(batch, i,
-										   rows->map->needs_headers));
-	return true;
-}
-
-/*
- * Returns the next of the rows that are decoded ahead.
- */
-static bool
-next_row_ahead(KafkaApplyRows *rows, Datum *values, bool *nulls)
-{
-	while (!kafka_rows_next(rows->ahead, values, nulls))
-		if (!decode_ahead(rows))
-			return false;
-	rows->apply->reached = rows->origins[kafka_rows_origin(rows->ahead)] + 1;
-	return true;
-}
-
-/*
- * Decodes some messages; false when there are none left.
- */
-static bool
-decode_ahead(KafkaApplyRows *rows)
-{
-	const KafkaMessage *messages[KAFKA_AHEAD_MESSAGES];
-	KafkaBatch *batch = rows->apply->batch;
-	int64		bytes = 0;
-	int			n = 0;
-
-	if (!may_go_on(rows))
-		return false;
-	while (n < KAFKA_AHEAD_MESSAGES && bytes < KAFKA_AHEAD_BYTES &&
-		   rows->next < rows->apply->last)
-	{
-		int			i = rows->next++;
-
-		if (kafka_batch_error(batch, i) != NULL)
-			continue;
-		messages[n] = kafka_batch_message(batch, i, rows->map->needs_headers);
-		bytes += messages[n]->key_len + messages[n]->value_len;
-		rows->origins[n++] = i;
-	}
-	kafka_rows_decode(rows->ahead, messages, n);
-	return true;
-}
-
-/*
- * Takes the error of a message that is decoded ahead.
- */
-static void
-note_failed(void *arg, int i, ErrorData *error)
-{
-	KafkaApplyRows *rows = arg;
-
-	rows->apply->reached = rows->origins[i] + 1;
-	if (!rows->apply->careful)
-		ReThrowError(error);
-	kafka_copy_forget_context(error);
-	kafka_batch_set_error(rows->apply->batch, rows->origins[i], error);
-	rows->failed++;
-}
-
-/*
  * kafka_apply_rows_message
  *		Returns the message, without headers, that the last row is of.
  */
 const KafkaMessage *
 kafka_apply_rows_message(KafkaApplyRows *rows)
 {
-	return kafka_batch_message(rows->apply->batch, rows->apply->reached - 1,
-							   false);
+	return kafka_batch_message(rows->apply->batch,
+							   rows->apply->batch->reached - 1, false);
 }
 
 /*
@@ -253,6 +121,6 @@ kafka_apply_rows_message(KafkaApplyRows *rows)
 void
 kafka_apply_rows_end(KafkaApplyRows *rows)
 {
-	rows->apply->last = rows->next;
+	rows->apply->last = rows->rows->next;
 	FreeExprContext(rows->econtext, true);
 }

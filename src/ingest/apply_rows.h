@@ -8,13 +8,9 @@
 #ifndef KAFKA_APPLY_ROWS_H
 #define KAFKA_APPLY_ROWS_H
 
-#include "format/format.h"
+#include "format/batch_rows.h"
 #include "ingest/apply.h"
 #include "ingest/relations.h"
-
-/* messages, and their bytes, that are decoded ahead to catch errors */
-#define KAFKA_AHEAD_MESSAGES 500
-#define KAFKA_AHEAD_BYTES 1000000
 
 /* bad messages after which a transaction ends early, for their errors' sake */
 #define KAFKA_AHEAD_BAD 10000
@@ -22,14 +18,10 @@
 typedef struct KafkaApplyRows
 {
 	KafkaApply *apply;
-	int			next;			/* messages [next, apply->last) are left */
-	bool		open;			/* the one before them may have more rows */
 	int64		count;			/* rows returned */
 
 	KafkaRowMap *map;
-	KafkaRows  *ahead;			/* NULL, or decoded ahead to catch errors */
-	int			origins[KAFKA_AHEAD_MESSAGES];	/* of those ahead */
-	int			failed;			/* messages that could not be decoded */
+	KafkaBatchRows *rows;
 	bool		direct;			/* source's columns are the target's */
 	Datum	   *values;			/* of the source's columns, otherwise */
 	bool	   *nulls;

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "ingest/copy_source.h"
 #include "ingest/dead_letter.h"
 #include "ingest/worker_internal.h"
 
@@ -35,8 +36,14 @@ kafka_worker_write_bad_messages(KafkaWorker *worker)
 	if (batch->nbad == 0)
 		return;
 	for (int i = worker->first; i < worker->last; i++)
-		if (kafka_batch_error(batch, i) != NULL)
-			worker->nbad++;
+	{
+		ErrorData  *error = kafka_batch_error(batch, i);
+
+		if (error == NULL)
+			continue;
+		kafka_copy_forget_context(error);
+		worker->nbad++;
+	}
 	if (worker->nbad == 0)
 		return;
 	check_limit(worker);

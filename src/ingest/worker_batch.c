@@ -140,7 +140,6 @@ try_range(KafkaWorker *worker)
 static void
 handle_error(KafkaWorker *worker, KafkaBatchSearch *search, ErrorData *error)
 {
-	KafkaApply *apply = &worker->apply;
 	bool		skips = worker->subscription->on_error != KAFKA_BAD_STOP;
 	int			i;
 
@@ -153,11 +152,11 @@ handle_error(KafkaWorker *worker, KafkaBatchSearch *search, ErrorData *error)
 							  kafka_worker_excess_error(worker, worker->excess));
 		kafka_search_cut(search, worker->excess);
 	}
-	else if (apply->decoding && skips && !worker->careful)
+	else if (worker->batch->decoding && skips && !worker->careful)
 		worker->careful = true;
 	else
 	{
-		i = kafka_search_failed(search, worker->last, apply->reached);
+		i = kafka_search_failed(search, worker->last, worker->batch->reached);
 		if (i == -2)
 			kafka_worker_stop(worker, error);
 		if (i >= 0)
@@ -263,7 +262,7 @@ add_error_context(void *arg)
 	KafkaWorker *worker = arg;
 	const KafkaMessage *message;
 
-	if (!worker->preparing && !worker->apply.decoding &&
+	if (!worker->preparing && !worker->batch->decoding &&
 		worker->last - worker->first == 1)
 	{
 		message = kafka_batch_message(worker->batch, worker->first, false);
