@@ -336,10 +336,15 @@ CREATE TABLE kafka.subscription_error (
 	subscription	pg_catalog.text NOT NULL PRIMARY KEY
 					REFERENCES kafka.subscription ON UPDATE CASCADE ON DELETE CASCADE,
 	error			pg_catalog.text NOT NULL,
-	raised_at		pg_catalog.timestamptz NOT NULL
+	raised_at		pg_catalog.timestamptz NOT NULL,
+	topic			pg_catalog.text,
+	partition		pg_catalog.int4,
+	"offset"		pg_catalog.int8
 );
 COMMENT ON TABLE kafka.subscription_error IS
 'the error that has stopped a subscription; kafka.stat_subscription shows it to those who may see it';
+COMMENT ON COLUMN kafka.subscription_error.topic IS
+'topic of the message that it is about, with its partition and offset; NULL where it is about none';
 
 -- Bytes as they came.  No CASCADE: there may be no other copy of a message.
 CREATE TABLE kafka.dead_letter (
@@ -416,7 +421,53 @@ RETURNS pg_catalog.void
 LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_create_subscription';
 COMMENT ON FUNCTION kafka.create_subscription(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.int4[], pg_catalog.int4, pg_catalog.interval, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool) IS
-'have a worker insert the rows of a foreign table into a table, each exactly once, as messages arrive; columns are matched by name; start is earliest or latest; rows are committed after batch_rows (1 to 1000000) messages or batch_interval (up to 1 hour); needs SELECT on source, USAGE on its server and INSERT on target; an error if Kafka cannot be reached';
+'have a worker insert the rows of a foreign table into a table, each exactly once, as messages arrive; columns are matched by name; start is earliest, latest, a timestamp, or positions as JSON; workers share the partitions; rows are committed after batch_rows (1 to 1000000) messages or batch_interval (up to 1 hour); needs SELECT on source, USAGE on its server and INSERT on target; an error if Kafka cannot be reached';
+
+CREATE FUNCTION kafka.alter_subscription(
+	subscription pg_catalog.text,
+	source pg_catalog.regclass DEFAULT NULL,
+	target pg_catalog.regclass DEFAULT NULL,
+	name pg_catalog.text DEFAULT NULL,
+	command pg_catalog.text DEFAULT NULL,
+	mode pg_catalog.text DEFAULT NULL,
+	key_columns pg_catalog.text[] DEFAULT NULL,
+	workers pg_catalog.int4 DEFAULT NULL,
+	partitions pg_catalog.int4[] DEFAULT NULL,
+	batch_rows pg_catalog.int4 DEFAULT NULL,
+	batch_interval pg_catalog.interval DEFAULT NULL,
+	on_error pg_catalog.text DEFAULT NULL,
+	dead_letter_topic pg_catalog.text DEFAULT NULL,
+	error_limit pg_catalog.int4 DEFAULT NULL,
+	group_id pg_catalog.text DEFAULT NULL,
+	owner pg_catalog.regrole DEFAULT NULL,
+	reset pg_catalog.text[] DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_alter_subscription';
+COMMENT ON FUNCTION kafka.alter_subscription(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.int4[], pg_catalog.int4, pg_catalog.interval, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.regrole, pg_catalog.text[]) IS
+'change settings of a subscription, its name or its owner; NULL leaves one as it is, reset names those that get their defaults; source also takes over the topics that the source now has; topics and partitions that come in are read from their earliest offset; waits for the batch under way';
+
+CREATE FUNCTION kafka.seek_subscription(
+	subscription pg_catalog.text,
+	"position" pg_catalog.text,
+	partition pg_catalog.int4 DEFAULT NULL,
+	topic pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_seek_subscription';
+COMMENT ON FUNCTION kafka.seek_subscription(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text) IS
+'move positions of a subscription, or of one topic or partition, to earliest, latest, an offset, a timestamp, or positions as JSON; messages are read again, or never; waits for the batch under way';
+
+CREATE FUNCTION kafka.skip_message(
+	subscription pg_catalog.text,
+	partition pg_catalog.int4,
+	"offset" pg_catalog.int8,
+	topic pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_skip_message';
+COMMENT ON FUNCTION kafka.skip_message(pg_catalog.text, pg_catalog.int4, pg_catalog.int8, pg_catalog.text) IS
+'move a subscription past the message that has stopped it, which is not applied; an error if it is at another one; kafka.enable_subscription() goes on';
 
 CREATE FUNCTION kafka.drop_subscription(
 	subscription pg_catalog.text,

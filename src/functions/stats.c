@@ -22,6 +22,9 @@
 PG_FUNCTION_INFO_V1(kafka_subscription_stats);
 PG_FUNCTION_INFO_V1(kafka_subscription_is_copy);
 
+static bool is_wanted(const KafkaWorkerSlot *slot);
+static void add_others(KafkaWorkerSlot *sum);
+static int	urgency(KafkaWorkerState state);
 static void put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot);
 static void put_time(TimestampTz time, Datum *value, bool *null);
 
@@ -42,11 +45,82 @@ kafka_subscription_stats(PG_FUNCTION_ARGS)
 
 		LWLockAcquire(kafka_shared->lock, LW_SHARED);
 		slot = kafka_shared->slots[i];
+		if (is_wanted(&slot) && slot.number == 0)
+			add_others(&slot);
 		LWLockRelease(kafka_shared->lock);
-		if (slot.in_use && slot.wanted && slot.dbid == MyDatabaseId)
+		if (is_wanted(&slot) && slot.number == 0)
 			put_row(result, &slot);
 	}
 	return (Datum) 0;
+}
+
+static bool
+is_wanted(const KafkaWorkerSlot *slot)
+{
+	return slot->in_use && slot->wanted && slot->dbid == MyDatabaseId;
+}
+
+/*
+ * Adds what the subscription's other workers have counted to the first one's,
+ * and takes over the state and the error of one that does not get on.
+ */
+static void
+add_others(KafkaWorkerSlot *sum)
+{
+	KafkaWorkerStats *stats = &sum->stats;
+
+	for (int i = 0; i < kafka_shared->nslots; i++)
+	{
+		const KafkaWorkerSlot *slot = &kafka_shared->slots[i];
+
+		if (!is_wanted(slot) || slot->subscription != sum->subscription ||
+			slot->number == 0)
+			continue;
+		stats->partitions += slot->stats.partitions;
+		stats->messages += slot->stats.messages;
+		stats->rows += slot->stats.rows;
+		stats->bytes += slot->stats.bytes;
+		stats->batches += slot->stats.batches;
+		stats->bad_messages += slot->stats.bad_messages;
+		stats->retries += slot->stats.retries;
+		stats->lag = stats->lag < 0 || slot->stats.lag < 0 || slot->pid == 0 ?
+			-1 : stats->lag + slot->stats.lag;
+		stats->last_message = Max(stats->last_message,
+								  slot->stats.last_message);
+		stats->last_commit = Max(stats->last_commit, slot->stats.last_commit);
+		if (stats->last_error[0] == '\0')
+			memcpy(stats->last_error, slot->stats.last_error, KAFKA_ERROR_LEN);
+		if (urgency(slot->state) > urgency(sum->state))
+			sum->state = slot->state;
+	}
+}
+
+/*
+ * Orders states by how much they say of a subscription with several workers.
+ */
+static int
+urgency(KafkaWorkerState state)
+{
+	switch (state)
+	{
+		case KAFKA_WORKER_IDLE:
+			return 0;
+		case KAFKA_WORKER_READING:
+			return 1;
+		case KAFKA_WORKER_APPLYING:
+			return 2;
+		case KAFKA_WORKER_CONNECTING:
+			return 3;
+		case KAFKA_WORKER_STARTING:
+			return 4;
+		case KAFKA_WORKER_LOCKED:
+			return 5;
+		case KAFKA_WORKER_NO_PROCESS:
+			return 6;
+		case KAFKA_WORKER_RETRYING:
+			return 7;
+	}
+	return 0;
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "common/hashfn.h"
 #include "compat.h"
 #include "identity.h"
 #include "ingest/catalog.h"
@@ -36,9 +37,11 @@
 #define SUBSCRIPTION_COLUMNS \
 	"subscription, id, owner::oid, source::oid, topic, mode, workers, " \
 	"batch_rows, (extract(epoch from batch_interval) * 1000)::int4, " \
-	"on_error, enabled, identity, " \
+	"on_error, enabled, identity, xmin, " \
 	"target::oid, command, key_columns, partitions, dead_letter_topic, " \
 	"error_limit, group_id"
+
+#define SUBSCRIPTION_VALUES 18
 
 static KafkaStatement select_enabled = {
 	"SELECT " SUBSCRIPTION_COLUMNS " FROM kafka.subscription "
@@ -65,6 +68,21 @@ static KafkaStatement insert_subscription = {
 		TEXTOID, BOOLOID, TEXTOID, OIDOID, TEXTOID, TEXTARRAYOID, INT4ARRAYOID,
 	TEXTOID, INT4OID, TEXTOID}
 };
+static KafkaStatement update_subscription = {
+	"UPDATE kafka.subscription SET subscription = $1, owner = $2, source = $3, "
+	"topic = $4, mode = $5, workers = $6, batch_rows = $7, "
+	"batch_interval = $8 * interval '1 ms', on_error = $9, enabled = $10, "
+	"identity = $11, target = $12, command = $13, key_columns = $14, "
+	"partitions = $15, dead_letter_topic = $16, error_limit = $17, "
+	"group_id = $18 WHERE id = $19",
+	19, {TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID,
+		TEXTOID, BOOLOID, TEXTOID, OIDOID, TEXTOID, TEXTARRAYOID, INT4ARRAYOID,
+	TEXTOID, INT4OID, TEXTOID, INT4OID}
+};
+static KafkaStatement touch_subscription = {
+	"UPDATE kafka.subscription SET enabled = enabled WHERE id = $1",
+	1, {INT4OID}
+};
 static KafkaStatement delete_subscription = {
 	"DELETE FROM kafka.subscription WHERE id = $1",
 	1, {INT4OID}
@@ -87,9 +105,15 @@ static KafkaStatement delete_error = {
 	1, {TEXTOID}
 };
 static KafkaStatement insert_error = {
-	"INSERT INTO kafka.subscription_error (subscription, error, raised_at) "
-	"VALUES ($1, $2, now())",
-	2, {TEXTOID, TEXTOID}
+	"INSERT INTO kafka.subscription_error "
+	"(subscription, error, raised_at, topic, partition, \"offset\") "
+	"VALUES ($1, $2, now(), $3, $4, $5)",
+	5, {TEXTOID, TEXTOID, TEXTOID, INT4OID, INT8OID}
+};
+static KafkaStatement select_stopped_at = {
+	"SELECT topic, partition, \"offset\" FROM kafka.subscription_error "
+	"WHERE subscription = $1 AND topic IS NOT NULL",
+	1, {TEXTOID}
 };
 
 static const char *const mode_names[] = {
@@ -102,6 +126,8 @@ static const char *const bad_message_names[] = {
 	[KAFKA_BAD_DEAD_LETTER] = "dead_letter"
 };
 
+static void put_values(const KafkaSubscription *subscription, Datum *values,
+					   bool *nulls);
 static KafkaSubscription *get_subscription(KafkaStatement *statement,
 										   Datum key);
 static KafkaSubscription *read_subscription(const KafkaCatalogScope *scope,
@@ -211,10 +237,57 @@ void
 kafka_catalog_insert(KafkaSubscription *subscription)
 {
 	KafkaCatalogScope scope;
-	bool		nulls[18] = {false};
-	Datum		values[18];
+	bool		nulls[SUBSCRIPTION_VALUES] = {false};
+	Datum		values[SUBSCRIPTION_VALUES];
 
 	subscription->identity = kafka_catalog_identity();
+	put_values(subscription, values, nulls);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&insert_subscription, values, nulls);
+	subscription->id = DatumGetInt32(kafka_catalog_column(0, 1));
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_catalog_update
+ *		Stores all that can change of a subscription.
+ */
+void
+kafka_catalog_update(const KafkaSubscription *subscription)
+{
+	KafkaCatalogScope scope;
+	bool		nulls[SUBSCRIPTION_VALUES + 1] = {false};
+	Datum		values[SUBSCRIPTION_VALUES + 1];
+
+	put_values(subscription, values, nulls);
+	values[SUBSCRIPTION_VALUES] = Int32GetDatum(subscription->id);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&update_subscription, values, nulls);
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_catalog_touch
+ *		Gives the subscription another version, for a change elsewhere that its
+ *		workers must not miss.
+ */
+void
+kafka_catalog_touch(const KafkaSubscription *subscription)
+{
+	KafkaCatalogScope scope;
+	Datum		values[] = {Int32GetDatum(subscription->id)};
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&touch_subscription, values, NULL);
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * Fills the parameters of INSERT and UPDATE.
+ */
+static void
+put_values(const KafkaSubscription *subscription, Datum *values, bool *nulls)
+{
 	values[0] = CStringGetTextDatum(subscription->name);
 	values[1] = ObjectIdGetDatum(subscription->owner);
 	values[2] = ObjectIdGetDatum(subscription->source);
@@ -235,11 +308,6 @@ kafka_catalog_insert(KafkaSubscription *subscription)
 	values[16] = Int32GetDatum(subscription->error_limit);
 	nulls[16] = subscription->error_limit == 0;
 	values[17] = text_or_null(subscription->group_id, &nulls[17]);
-
-	kafka_catalog_enter(&scope);
-	kafka_catalog_run(&insert_subscription, values, nulls);
-	subscription->id = DatumGetInt32(kafka_catalog_column(0, 1));
-	kafka_catalog_leave(&scope);
 }
 
 /*
@@ -321,25 +389,90 @@ kafka_catalog_error(const KafkaSubscription *subscription)
 }
 
 /*
+ * kafka_catalog_stopped_at
+ *		Returns, as a position, the message whose error has stopped the
+ *		subscription; false when no message has.
+ */
+bool
+kafka_catalog_stopped_at(const KafkaSubscription *subscription,
+						 KafkaPosition *message)
+{
+	KafkaCatalogScope scope;
+	Datum		values[] = {CStringGetTextDatum(subscription->name)};
+	bool		found;
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&select_stopped_at, values, NULL);
+	found = SPI_processed > 0;
+	if (found)
+	{
+		message->topic = MemoryContextStrdup(scope.context,
+											 TextDatumGetCString(kafka_catalog_column(0, 1)));
+		message->partition = DatumGetInt32(kafka_catalog_column(0, 2));
+		message->next_offset = DatumGetInt64(kafka_catalog_column(0, 3));
+	}
+	kafka_catalog_leave(&scope);
+	return found;
+}
+
+/*
  * kafka_catalog_set_error
  *		Stores the error that stops the subscription, or, for NULL, that there
- *		is none.
+ *		is none; message, unless NULL, is the one that it is about.
  */
 void
 kafka_catalog_set_error(const KafkaSubscription *subscription,
-						const char *error)
+						const char *error, const KafkaMessage *message)
 {
 	KafkaCatalogScope scope;
-	Datum		values[] = {CStringGetTextDatum(subscription->name), (Datum) 0};
+	bool		nulls[] = {false, false, message == NULL, message == NULL,
+	message == NULL};
+	Datum		values[5] = {CStringGetTextDatum(subscription->name)};
 
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&delete_error, values, NULL);
 	if (error != NULL)
 	{
 		values[1] = CStringGetTextDatum(error);
-		kafka_catalog_run(&insert_error, values, NULL);
+		if (message != NULL)
+		{
+			values[2] = CStringGetTextDatum(message->topic);
+			values[3] = Int32GetDatum(message->partition);
+			values[4] = Int64GetDatum(message->offset);
+		}
+		kafka_catalog_run(&insert_error, values, nulls);
 	}
 	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_subscription_reads
+ *		Says whether the subscription reads the partitions of this number.
+ */
+bool
+kafka_subscription_reads(const KafkaSubscription *subscription,
+						 int32 partition)
+{
+	return subscription->partitions == NULL ||
+		bms_is_member(partition, subscription->partitions);
+}
+
+/*
+ * kafka_subscription_worker
+ *		Returns the number of the worker that reads a partition.
+ *
+ * It depends on nothing but the definition, so that a partition never changes
+ * hands because others come or go.
+ */
+int
+kafka_subscription_worker(const KafkaSubscription *subscription,
+						  const char *topic, int32 partition)
+{
+	uint32		hash = hash_bytes((const unsigned char *) topic, strlen(topic));
+	uint32		rank = subscription->partitions == NULL ? partition :
+	bms_member_index(subscription->partitions, partition);
+
+	return (hash % subscription->workers + rank) % subscription->workers;
 }
 
 const char *
@@ -429,15 +562,16 @@ read_subscription(const KafkaCatalogScope *scope, int row)
 		elog(ERROR, "unknown on_error of subscription \"%s\"", subscription->name);
 	subscription->enabled = DatumGetBool(kafka_catalog_column(row, 11));
 	subscription->identity = get_text(row, 12);
-	value = kafka_catalog_column_or_null(row, 13, &isnull);
+	subscription->version = DatumGetTransactionId(kafka_catalog_column(row, 13));
+	value = kafka_catalog_column_or_null(row, 14, &isnull);
 	subscription->target = isnull ? InvalidOid : DatumGetObjectId(value);
-	subscription->command = get_text(row, 14);
-	subscription->key_columns = get_names(row, 15);
-	subscription->partitions = get_numbers(row, 16);
-	subscription->dead_letter_topic = get_text(row, 17);
-	value = kafka_catalog_column_or_null(row, 18, &isnull);
+	subscription->command = get_text(row, 15);
+	subscription->key_columns = get_names(row, 16);
+	subscription->partitions = get_numbers(row, 17);
+	subscription->dead_letter_topic = get_text(row, 18);
+	value = kafka_catalog_column_or_null(row, 19, &isnull);
 	subscription->error_limit = isnull ? 0 : DatumGetInt32(value);
-	subscription->group_id = get_text(row, 19);
+	subscription->group_id = get_text(row, 20);
 	MemoryContextSwitchTo(old);
 	return subscription;
 }

@@ -34,12 +34,13 @@ typedef enum KafkaBadMessage
 typedef struct KafkaSubscription
 {
 	int32		id;				/* 0 before it is stored */
+	TransactionId version;		/* another one after every change */
 	char	   *name;
 	Oid			owner;
 	Oid			source;			/* foreign table */
 	Oid			target;			/* or InvalidOid */
 	char	   *topic;			/* the source's option when positions were
-								 * stored */
+								 * stored; may be a list or a pattern */
 	char	   *command;		/* or NULL */
 	KafkaSubscriptionMode mode;
 	List	   *key_columns;	/* names, or NIL */
@@ -91,15 +92,25 @@ extern List *kafka_catalog_enabled(void);
 extern KafkaSubscription *kafka_catalog_by_name(const char *name);
 extern KafkaSubscription *kafka_catalog_by_id(int32 id);
 extern void kafka_catalog_insert(KafkaSubscription *subscription);
+extern void kafka_catalog_update(const KafkaSubscription *subscription);
+extern void kafka_catalog_touch(const KafkaSubscription *subscription);
 extern void kafka_catalog_delete(const KafkaSubscription *subscription);
 extern void kafka_catalog_set_enabled(const KafkaSubscription *subscription,
 									  bool enabled);
 extern bool kafka_catalog_settle(const KafkaSubscription *subscription,
 								 bool adopt);
 
+extern bool kafka_subscription_reads(const KafkaSubscription *subscription,
+									 int32 partition);
+extern int	kafka_subscription_worker(const KafkaSubscription *subscription,
+									  const char *topic, int32 partition);
+
 extern char *kafka_catalog_error(const KafkaSubscription *subscription);
+extern bool kafka_catalog_stopped_at(const KafkaSubscription *subscription,
+									 KafkaPosition *message);
 extern void kafka_catalog_set_error(const KafkaSubscription *subscription,
-									const char *error);
+									const char *error,
+									const KafkaMessage *message);
 
 extern const char *kafka_mode_name(KafkaSubscriptionMode mode);
 extern bool kafka_mode_by_name(const char *name, KafkaSubscriptionMode *mode);
@@ -110,6 +121,11 @@ extern bool kafka_bad_message_by_name(const char *name,
 /* catalog_positions.c */
 extern int	kafka_catalog_positions(const KafkaSubscription *subscription,
 									KafkaPosition **positions);
+extern void kafka_catalog_set_position(const KafkaSubscription *subscription,
+									   const char *topic, int32 partition,
+									   int64 next_offset);
+extern void kafka_catalog_delete_positions(const KafkaSubscription *subscription,
+										   const char *topic);
 extern void kafka_catalog_add_position(const KafkaSubscription *subscription,
 									   const KafkaPosition *position);
 extern bool kafka_catalog_move(const KafkaSubscription *subscription,

@@ -22,8 +22,22 @@ static KafkaStatement select_positions = {
 };
 static KafkaStatement insert_position = {
 	"INSERT INTO kafka.subscription_position "
-	"(subscription, topic, partition, next_offset) VALUES ($1, $2, $3, $4)",
+	"(subscription, topic, partition, next_offset) VALUES ($1, $2, $3, $4) "
+	"ON CONFLICT DO NOTHING",
 	4, {TEXTOID, TEXTOID, INT4OID, INT8OID}
+};
+static KafkaStatement upsert_position = {
+	"INSERT INTO kafka.subscription_position "
+	"(subscription, topic, partition, next_offset) VALUES ($1, $2, $3, $4) "
+	"ON CONFLICT (subscription, topic, partition) "
+	"DO UPDATE SET next_offset = excluded.next_offset, proof_offset = NULL, "
+	"proof_timestamp = NULL, proof_hash = NULL, proof_leader_epoch = NULL",
+	4, {TEXTOID, TEXTOID, INT4OID, INT8OID}
+};
+static KafkaStatement delete_positions = {
+	"DELETE FROM kafka.subscription_position "
+	"WHERE subscription = $1 AND topic = $2",
+	2, {TEXTOID, TEXTOID}
 };
 static KafkaStatement update_positions = {
 	"UPDATE kafka.subscription_position p SET next_offset = m.next, "
@@ -79,6 +93,52 @@ kafka_catalog_positions(const KafkaSubscription *subscription,
 	return n;
 }
 
+/*
+ * kafka_catalog_set_position
+ *		Stores the position of a partition, whether it has one or not, without
+ *		a proof.
+ */
+void
+kafka_catalog_set_position(const KafkaSubscription *subscription,
+						   const char *topic, int32 partition,
+						   int64 next_offset)
+{
+	KafkaCatalogScope scope;
+	Datum		values[] = {
+		CStringGetTextDatum(subscription->name),
+		CStringGetTextDatum(topic),
+		Int32GetDatum(partition),
+		Int64GetDatum(next_offset)
+	};
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&upsert_position, values, NULL);
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_catalog_delete_positions
+ *		Forgets the positions of a topic.
+ */
+void
+kafka_catalog_delete_positions(const KafkaSubscription *subscription,
+							   const char *topic)
+{
+	KafkaCatalogScope scope;
+	Datum		values[] = {
+		CStringGetTextDatum(subscription->name),
+		CStringGetTextDatum(topic)
+	};
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&delete_positions, values, NULL);
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_catalog_add_position
+ *		Stores a position, if the partition has none.
+ */
 void
 kafka_catalog_add_position(const KafkaSubscription *subscription,
 						   const KafkaPosition *position)

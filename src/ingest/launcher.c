@@ -276,8 +276,12 @@ start_worker(Launcher *launcher, int i, TimestampTz now)
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	generation = ++slot->generation;
-	snprintf(process.bgw_name, BGW_MAXLEN, "kafka_fdw subscription %s",
-			 NameStr(slot->name));
+	if (slot->workers == 1)
+		snprintf(process.bgw_name, BGW_MAXLEN, "kafka_fdw subscription %s",
+				 NameStr(slot->name));
+	else
+		snprintf(process.bgw_name, BGW_MAXLEN, "kafka_fdw worker %d of %s",
+				 slot->number + 1, NameStr(slot->name));
 	LWLockRelease(kafka_shared->lock);
 
 	snprintf(process.bgw_type, BGW_MAXLEN, "kafka_fdw worker");

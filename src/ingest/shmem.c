@@ -39,8 +39,10 @@ static void start_shmem(void);
 static Size shmem_size(void);
 static void at_xact_end(XactEvent event, void *arg);
 static void request_reread(void);
-static bool want(Oid dbid, const KafkaSubscription *subscription);
-static KafkaWorkerSlot *find_slot(Oid dbid, int32 subscription);
+static bool want(Oid dbid, const KafkaSubscription *subscription, int number);
+static KafkaWorkerSlot *find_slot(Oid dbid, int32 subscription, int number);
+static bool is_of(const KafkaWorkerSlot *slot, Oid dbid, int32 subscription);
+static void set_request(KafkaWorkerSlot *slot, bool *flag);
 static KafkaWorkerSlot *free_slot(void);
 static void detach(int code, Datum arg);
 
@@ -185,22 +187,26 @@ at_xact_end(XactEvent event, void *arg)
 static void
 request_reread(void)
 {
-	ListCell   *lc;
-
 	if (kafka_shared == NULL)
 		return;
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
-	foreach(lc, changed)
+	for (int i = 0; i < kafka_shared->nslots; i++)
 	{
-		KafkaWorkerSlot *slot = find_slot(MyDatabaseId, lfirst_int(lc));
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 
-		if (slot == NULL)
-			continue;
-		slot->reread = true;
-		if (slot->latch != NULL)
-			SetLatch(slot->latch);
+		if (slot->in_use && slot->dbid == MyDatabaseId &&
+			list_member_int(changed, slot->subscription))
+			set_request(slot, &slot->reread);
 	}
 	LWLockRelease(kafka_shared->lock);
+}
+
+static void
+set_request(KafkaWorkerSlot *slot, bool *flag)
+{
+	*flag = true;
+	if (slot->latch != NULL)
+		SetLatch(slot->latch);
 }
 
 /*
@@ -238,27 +244,29 @@ kafka_shmem_wake_launcher(void)
 
 /*
  * kafka_wait_for_worker
- *		Asks the subscription's worker to apply what it holds at once and, with
- *		discover, to look for new partitions; then waits until the worker has
- *		done something, or timeout ms.
+ *		Asks the subscription's workers to apply what they hold at once and,
+ *		with discover, to look for new partitions; then waits until one of them
+ *		has done something, or timeout ms.
  *
  * The caller ends its loop with ConditionVariableCancelSleep().
  */
 void
 kafka_wait_for_worker(int32 subscription, bool discover, long timeout)
 {
-	KafkaWorkerSlot *slot;
 	ConditionVariable *progress = &kafka_shared->started;
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(MyDatabaseId, subscription);
-	if (slot != NULL)
+	for (int i = 0; i < kafka_shared->nslots; i++)
 	{
-		progress = &slot->progress;
-		slot->flush = true;
-		slot->discover = slot->discover || discover;
-		if (slot->latch != NULL)
-			SetLatch(slot->latch);
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
+
+		if (!is_of(slot, MyDatabaseId, subscription))
+			continue;
+		if (slot->number == 0)
+			progress = &slot->progress;
+		if (discover)
+			slot->discover = true;
+		set_request(slot, &slot->flush);
 	}
 	LWLockRelease(kafka_shared->lock);
 	ConditionVariableTimedSleep(progress, timeout, PG_WAIT_EXTENSION);
@@ -282,26 +290,34 @@ kafka_shmem_set_wanted(Oid dbid, const List *subscriptions)
 		if (kafka_shared->slots[i].dbid == dbid)
 			kafka_shared->slots[i].wanted = false;
 	foreach(lc, subscriptions)
-		missing += want(dbid, lfirst(lc)) ? 0 : 1;
+	{
+		const KafkaSubscription *subscription = lfirst(lc);
+		bool		complete = true;
+
+		for (int i = 0; i < subscription->workers; i++)
+			complete = want(dbid, subscription, i) && complete;
+		missing += complete ? 0 : 1;
+	}
 	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
 
 	if (missing > 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg_plural("%d Kafka subscription gets no worker",
-							   "%d Kafka subscriptions get no worker",
+				 errmsg_plural("%d Kafka subscription lacks workers",
+							   "%d Kafka subscriptions lack workers",
 							   missing, missing),
 				 errhint("You might need to increase kafka_fdw.max_subscription_workers.")));
 }
 
 /*
- * Makes one subscription wanted; false when there is no slot for it.
+ * Makes one worker of a subscription wanted; false when there is no slot for
+ * it.
  */
 static bool
-want(Oid dbid, const KafkaSubscription *subscription)
+want(Oid dbid, const KafkaSubscription *subscription, int number)
 {
-	KafkaWorkerSlot *slot = find_slot(dbid, subscription->id);
+	KafkaWorkerSlot *slot = find_slot(dbid, subscription->id, number);
 
 	if (slot == NULL)
 	{
@@ -316,10 +332,12 @@ want(Oid dbid, const KafkaSubscription *subscription)
 		slot->in_use = true;
 		slot->dbid = dbid;
 		slot->subscription = subscription->id;
+		slot->number = number;
 		slot->state = KAFKA_WORKER_STARTING;
 		slot->stats.lag = -1;
 	}
 	slot->wanted = true;
+	slot->workers = subscription->workers;
 	slot->owner = subscription->owner;
 	slot->restart_at = 0;
 	namestrcpy(&slot->name, subscription->name);
@@ -327,17 +345,23 @@ want(Oid dbid, const KafkaSubscription *subscription)
 }
 
 static KafkaWorkerSlot *
-find_slot(Oid dbid, int32 subscription)
+find_slot(Oid dbid, int32 subscription, int number)
 {
 	for (int i = 0; i < kafka_shared->nslots; i++)
 	{
 		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
 
-		if (slot->in_use && slot->dbid == dbid &&
-			slot->subscription == subscription)
+		if (is_of(slot, dbid, subscription) && slot->number == number)
 			return slot;
 	}
 	return NULL;
+}
+
+static bool
+is_of(const KafkaWorkerSlot *slot, Oid dbid, int32 subscription)
+{
+	return slot->in_use && slot->dbid == dbid &&
+		slot->subscription == subscription;
 }
 
 static KafkaWorkerSlot *
@@ -406,11 +430,19 @@ detach(int code, Datum arg)
 /*
  * kafka_slot_wake_waiters
  *		Has those who wait for the subscription look again.
+ *
+ * They wait at the slot of its first worker, or, for a moment, have none.
  */
 void
 kafka_slot_wake_waiters(KafkaWorkerSlot *slot)
 {
-	ConditionVariableBroadcast(&slot->progress);
+	KafkaWorkerSlot *first;
+
+	LWLockAcquire(kafka_shared->lock, LW_SHARED);
+	first = find_slot(slot->dbid, slot->subscription, 0);
+	LWLockRelease(kafka_shared->lock);
+	if (first != NULL)
+		ConditionVariableBroadcast(&first->progress);
 }
 
 void

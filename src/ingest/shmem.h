@@ -8,6 +8,7 @@
  *	  what is done about them, and is rebuilt from the catalogs after a crash.
  *	  A scanner brings one database's enabled subscriptions here, as slots
  *	  that are wanted; the launcher starts and stops workers accordingly.
+ *	  A subscription has a slot for each of its workers.
  *
  *	  kafka_shared->lock protects everything, except that a worker may read
  *	  what only it writes.  It is held for moments, never across a wait.
@@ -63,6 +64,8 @@ typedef struct KafkaWorkerSlot
 	bool		wanted;			/* enabled in the catalog */
 	Oid			dbid;
 	int32		subscription;	/* its id */
+	int			number;			/* of the worker, from 0 on */
+	int			workers;		/* that the subscription has */
 	Oid			owner;
 	NameData	name;
 

@@ -24,6 +24,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "client/wait.h"
 #include "compat.h"
 #include "ingest/relations.h"
 #include "ingest/worker.h"
@@ -48,12 +49,15 @@
 
 static void connect_to_database(KafkaWorker *worker);
 static void set_session(KafkaWorker *worker);
+static void show_name(const char *subscription);
 static void on_change(Datum arg, int cacheid, uint32 hashvalue);
 static void on_relation_change(Datum arg, Oid relid);
 static void run(KafkaWorker *worker);
 static void read_definition(KafkaWorker *worker);
+static void read_positions(KafkaWorker *worker);
 static void start_reading(KafkaWorker *worker);
 static void gather(KafkaWorker *worker);
+static int	poll(KafkaWorker *worker, int max, int timeout);
 static bool is_complete(KafkaWorker *worker);
 static long ms_until_due(KafkaWorker *worker);
 static void discover(KafkaWorker *worker);
@@ -150,8 +154,14 @@ set_session(KafkaWorker *worker)
 		if (GetConfigOption(settings[i][0], true, false) != NULL)
 			SetConfigOption(settings[i][0], settings[i][1],
 							PGC_SUSET, PGC_S_OVERRIDE);
-	SetConfigOption("application_name", NameStr(worker->slot->name),
-					PGC_USERSET, PGC_S_OVERRIDE);
+	show_name(NameStr(worker->slot->name));
+}
+
+static void
+show_name(const char *subscription)
+{
+	SetConfigOption("application_name", subscription, PGC_USERSET,
+					PGC_S_OVERRIDE);
 }
 
 static void
@@ -182,8 +192,10 @@ run(KafkaWorker *worker)
 	{
 		MemoryContextReset(worker->context);
 		MemoryContextSwitchTo(worker->context);
+		worker->answer = NULL;
 		worker->offsets = NULL;
 		worker->outdated = false;
+		worker->preparing = true;
 		kafka_worker_show_state(worker, KAFKA_WORKER_CONNECTING);
 		kafka_worker_do(worker, read_definition);
 		if (worker->subscription == NULL)
@@ -211,7 +223,6 @@ static void
 read_definition(KafkaWorker *worker)
 {
 	KafkaSubscription *subscription = NULL;
-	KafkaPosition *positions;
 	Relation	source;
 
 	StartTransactionCommand();
@@ -223,7 +234,8 @@ read_definition(KafkaWorker *worker)
 	worker->subscription = NULL;
 	if (subscription != NULL && subscription->enabled &&
 		subscription->owner == GetUserId() &&
-		strcmp(subscription->identity, kafka_catalog_identity()) == 0)
+		strcmp(subscription->identity, kafka_catalog_identity()) == 0 &&
+		worker->slot->number < subscription->workers)
 	{
 		source = kafka_open_source(subscription->source, subscription->name);
 		kafka_check_source(source, subscription->owner);
@@ -238,17 +250,9 @@ read_definition(KafkaWorker *worker)
 					 errhint("Drop the subscription and create it again to read another topic.")));
 		table_close(source, NoLock);
 
-		worker->npartitions = kafka_catalog_positions(subscription, &positions);
-		worker->partitions = palloc_array(KafkaWorkerPartition, worker->npartitions);
-		for (int i = 0; i < worker->npartitions; i++)
-		{
-			worker->partitions[i].topic = positions[i].topic;
-			worker->partitions[i].partition = positions[i].partition;
-			worker->partitions[i].proof = positions[i].proof;
-			worker->partitions[i].seen = positions[i].next_offset;
-			worker->partitions[i].end = positions[i].next_offset;
-		}
 		worker->subscription = subscription;
+		show_name(subscription->name);
+		read_positions(worker);
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -277,6 +281,33 @@ kafka_worker_open_consumer(KafkaWorker *worker,
 }
 
 /*
+ * Reads the positions of this worker's partitions.
+ */
+static void
+read_positions(KafkaWorker *worker)
+{
+	KafkaPosition *positions;
+	int			n = kafka_catalog_positions(worker->subscription, &positions);
+
+	worker->partitions = palloc_array(KafkaWorkerPartition, Max(n, 1));
+	worker->npartitions = 0;
+	for (int i = 0; i < n; i++)
+	{
+		KafkaWorkerPartition *partition;
+
+		if (!kafka_worker_owns(worker, positions[i].topic,
+							   positions[i].partition))
+			continue;
+		partition = &worker->partitions[worker->npartitions++];
+		partition->topic = positions[i].topic;
+		partition->partition = positions[i].partition;
+		partition->proof = positions[i].proof;
+		partition->seen = positions[i].next_offset;
+		partition->end = positions[i].next_offset;
+	}
+}
+
+/*
  * kafka_worker_end
  *		Ends the process; the scan finds out what became of the subscription.
  */
@@ -294,17 +325,18 @@ kafka_worker_end(KafkaWorker *worker)
 static void
 start_reading(KafkaWorker *worker)
 {
-	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
+	KafkaRange *ranges = palloc_array(KafkaRange, Max(worker->npartitions, 1));
 
 	for (int i = 0; i < worker->npartitions; i++)
 	{
-		ranges[i].topic = worker->subscription->topic;
+		ranges[i].topic = worker->partitions[i].topic;
 		ranges[i].partition = worker->partitions[i].partition;
 		ranges[i].start = worker->partitions[i].seen;
 		ranges[i].end = KAFKA_OFFSET_MAX;
 	}
 	kafka_consumer_start(worker->consumer, ranges, worker->npartitions);
-	worker->moves = palloc_array(KafkaMove, worker->npartitions);
+	worker->moves = palloc_array(KafkaMove, Max(worker->npartitions, 1));
+	worker->moved = palloc_array(int, Max(worker->npartitions, 1));
 	worker->last_write = GetCurrentTimestamp();
 }
 
@@ -332,12 +364,24 @@ gather(KafkaWorker *worker)
 		if (count > 0)
 			timeout = worker->slot->flush ? 0 :
 				Min(POLL_SLICE, ms_until_due(worker));
-		worker->polled = kafka_consumer_poll(worker->consumer, room, timeout);
+		worker->polled = poll(worker, room, timeout);
 		if (worker->polled > 0)
 			kafka_worker_show_lag(worker);
 		if (count == 0 && worker->polled > 0)
 			worker->first_message = GetCurrentTimestamp();
 	}
+}
+
+/*
+ * Takes up to max messages; waits for the first one, at most timeout ms.
+ */
+static int
+poll(KafkaWorker *worker, int max, int timeout)
+{
+	if (worker->npartitions > 0)
+		return kafka_consumer_poll(worker->consumer, max, timeout);
+	kafka_wait(PGINVALID_SOCKET, timeout);
+	return 0;
 }
 
 /*
@@ -389,7 +433,7 @@ discover(KafkaWorker *worker)
 									interval))
 		return;
 	kafka_worker_ask_offsets(worker);
-	if (worker->noffsets != worker->npartitions)
+	if (kafka_worker_finds_new(worker))
 		worker->outdated = true;
 	kafka_worker_do(worker, kafka_worker_check_positions);
 	if (!behind)

@@ -59,6 +59,7 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 	KafkaBatchSearch search;
 	bool		found_bad = false;
 
+	worker->preparing = true;
 	kafka_worker_prove_batch(worker);
 	if (worker->outdated)
 		return;
@@ -81,6 +82,7 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 		else
 			handle_error(worker, &search, error);
 	} while (search.first < count || worker->failed);
+	worker->preparing = true;
 	worker->careful = worker->careful && found_bad;
 	kafka_consumer_release(worker->consumer);
 	MemoryContextDelete(context);
@@ -260,27 +262,37 @@ static void
 add_error_context(void *arg)
 {
 	KafkaWorker *worker = arg;
-	const KafkaMessage *message;
+	const KafkaMessage *message = kafka_worker_culprit(worker);
 
-	if (!worker->preparing && !worker->batch->decoding &&
-		worker->last - worker->first == 1)
-	{
-		message = kafka_batch_message(worker->batch, worker->first, false);
+	if (message != NULL && !worker->batch->decoding)
 		errcontext("topic \"%s\", partition %d, offset " INT64_FORMAT,
 				   message->topic, message->partition, message->offset);
-	}
 	errcontext("subscription \"%s\"", worker->subscription->name);
 }
 
 /*
+ * kafka_worker_culprit
+ *		Returns the message that an error of the transaction is about, or NULL
+ *		where it is about none, or one of several.
+ */
+const KafkaMessage *
+kafka_worker_culprit(KafkaWorker *worker)
+{
+	if (worker->preparing)
+		return NULL;
+	if (worker->excess >= 0)
+		return kafka_batch_message(worker->batch, worker->excess, false);
+	if (worker->last - worker->first != 1)
+		return NULL;
+	return kafka_batch_message(worker->batch, worker->first, false);
+}
+
+/*
  * Locks the subscription and says whether it is as this round knows it.
- *
- * What may change within a round is taken over.
  */
 static bool
 lock_definition(KafkaWorker *worker)
 {
-	KafkaSubscription *known = worker->subscription;
 	KafkaSubscription *now = NULL;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -290,18 +302,9 @@ lock_definition(KafkaWorker *worker)
 		now = kafka_catalog_by_id(worker->id);
 	}
 	PopActiveSnapshot();
-	if (now == NULL || !now->enabled || now->owner != known->owner ||
-		now->source != known->source || strcmp(now->topic, known->topic) != 0)
+	if (now == NULL || now->version != worker->subscription->version)
 		worker->outdated = true;
-	if (worker->outdated)
-		return false;
-	known->target = now->target;
-	known->batch_rows = now->batch_rows;
-	known->batch_interval = now->batch_interval;
-	known->on_error = now->on_error;
-	known->dead_letter_topic = now->dead_letter_topic;
-	known->error_limit = now->error_limit;
-	return true;
+	return !worker->outdated;
 }
 
 /*
@@ -316,14 +319,15 @@ note_commit(KafkaWorker *worker)
 	int64		bytes = count > 0 ? range_bytes(worker) : 0;
 	TimestampTz newest = 0;
 
-	for (int m = 0, i = 0; m < worker->nmoves; i++)
-		if (worker->partitions[i].partition == worker->moves[m].partition)
-		{
-			worker->partitions[i].seen = worker->moves[m].next;
-			if (worker->moves[m].proof.offset >= 0)
-				worker->partitions[i].proof = worker->moves[m].proof;
-			m++;
-		}
+	for (int i = 0; i < worker->nmoves; i++)
+	{
+		KafkaWorkerPartition *partition =
+		&worker->partitions[worker->moved[i]];
+
+		partition->seen = worker->moves[i].next;
+		if (worker->moves[i].proof.offset >= 0)
+			partition->proof = worker->moves[i].proof;
+	}
 	worker->last_write = GetCurrentTimestamp();
 	if (count > 0)
 		(void) kafka_message_time(kafka_batch_message(worker->batch,

@@ -161,7 +161,8 @@ kafka_worker_stop(KafkaWorker *worker, ErrorData *error)
 	if (subscription != NULL && subscription->enabled)
 	{
 		kafka_catalog_set_enabled(subscription, false);
-		kafka_catalog_set_error(subscription, text);
+		kafka_catalog_set_error(subscription, text,
+								kafka_worker_culprit(worker));
 		ereport(LOG,
 				(errmsg("subscription \"%s\" has been disabled because of an error",
 						subscription->name),

@@ -47,11 +47,14 @@ typedef struct KafkaWorker
 	KafkaSubscription *subscription;
 	KafkaTableOptions *options;
 	KafkaConsumer *consumer;
-	KafkaWorkerPartition *partitions;	/* ordered by partition */
+	KafkaWorkerPartition *partitions;	/* those of this worker, ordered by
+										 * topic and partition */
 	int			npartitions;
-	KafkaPartitionOffsets *offsets; /* what Kafka has */
+	MemoryContext answer;		/* of the offsets */
+	KafkaPartitionOffsets *offsets; /* what Kafka has of them, in this order */
 	int			noffsets;
 	KafkaMove  *moves;			/* room for all partitions */
+	int		   *moved;			/* the partition of each move, by index */
 	TimestampTz asked;			/* for the offsets */
 	KafkaConsumer *prover;		/* or NULL */
 	bool		prove_all;		/* not only what the batch moves */
@@ -95,6 +98,9 @@ extern KafkaWorkerPartition *kafka_worker_find_partition(KafkaWorker *worker,
 														 const char *topic,
 														 int32 partition);
 extern void kafka_worker_move_positions(KafkaWorker *worker);
+extern bool kafka_worker_owns(KafkaWorker *worker, const char *topic,
+							  int32 partition);
+extern bool kafka_worker_finds_new(KafkaWorker *worker);
 extern bool kafka_worker_has_moved(KafkaWorker *worker);
 extern bool kafka_worker_at_log_end(KafkaWorker *worker);
 extern void kafka_worker_show_lag(KafkaWorker *worker);
@@ -107,6 +113,7 @@ extern void kafka_worker_end_prover(KafkaWorker *worker);
 
 /* worker_batch.c */
 extern void kafka_worker_apply_batch(KafkaWorker *worker);
+extern const KafkaMessage *kafka_worker_culprit(KafkaWorker *worker);
 
 /* worker_error.c */
 extern ErrorData *kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step);

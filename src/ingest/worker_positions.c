@@ -13,37 +13,128 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "compat.h"
 #include "ingest/worker_internal.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+static KafkaPartitionOffsets *find_offsets(KafkaWorker *worker, const KafkaWorkerPartition *partition);
+static int	compare(const KafkaWorkerPartition *partition,
+					const KafkaPartitionOffsets *offsets);
 static void add_new_partitions(KafkaWorker *worker);
+static void add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition, const KafkaPartitionOffsets *offsets);
 static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static bool note_message(KafkaWorker *worker, const KafkaMessage *message);
+pg_noreturn static void raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static int64 get_lag(KafkaWorker *worker);
 
 /*
+ * kafka_worker_owns
+ *		Says whether it is this worker that reads a partition.
+ */
+bool
+kafka_worker_owns(KafkaWorker *worker, const char *topic, int32 partition)
+{
+	const KafkaSubscription *subscription = worker->subscription;
+
+	return kafka_subscription_reads(subscription, partition) &&
+		kafka_subscription_worker(subscription, topic, partition) ==
+		worker->slot->number;
+}
+
+/*
  * kafka_worker_ask_offsets
- *		Asks Kafka for the partitions and what they hold.
+ *		Asks Kafka for the topics, their partitions and what these hold.
  */
 void
 kafka_worker_ask_offsets(KafkaWorker *worker)
 {
-	if (worker->offsets != NULL)
-		pfree(worker->offsets);
-	worker->offsets = NULL;
-	worker->noffsets = kafka_consumer_offsets(worker->consumer,
-											  list_make1(worker->subscription->topic),
-											  &worker->offsets);
+	MemoryContext old;
+	List	   *topics;
+	int			n;
+
+	if (worker->answer == NULL)
+		worker->answer = AllocSetContextCreate(worker->context,
+											   "kafka worker offsets",
+											   ALLOCSET_SMALL_SIZES);
+	worker->noffsets = 0;
+	MemoryContextReset(worker->answer);
+	old = MemoryContextSwitchTo(worker->answer);
+	topics = kafka_consumer_topics(worker->consumer,
+								   worker->subscription->topic);
+	n = kafka_consumer_offsets(worker->consumer, topics, &worker->offsets);
+	MemoryContextSwitchTo(old);
+
+	for (int i = 0; i < n; i++)
+		if (kafka_worker_owns(worker, worker->offsets[i].topic,
+							  worker->offsets[i].partition))
+			worker->offsets[worker->noffsets++] = worker->offsets[i];
 	worker->asked = GetCurrentTimestamp();
 	for (int i = 0; i < worker->npartitions; i++)
 	{
-		KafkaWorkerPartition *partition = &worker->partitions[i];
+		KafkaPartitionOffsets *offsets =
+		find_offsets(worker, &worker->partitions[i]);
 
-		for (int j = 0; j < worker->noffsets; j++)
-			if (worker->offsets[j].partition == partition->partition)
-				partition->end = worker->offsets[j].end;
+		if (offsets != NULL)
+			worker->partitions[i].end = offsets->end;
 	}
+}
+
+/*
+ * Returns what Kafka has of a partition, or NULL when there is none.
+ */
+static KafkaPartitionOffsets *
+find_offsets(KafkaWorker *worker, const KafkaWorkerPartition *partition)
+{
+	int			low = 0;
+	int			high = worker->noffsets;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		KafkaPartitionOffsets *offsets = &worker->offsets[middle];
+		int			order = compare(partition, offsets);
+
+		if (order == 0)
+			return offsets;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/*
+ * Compares by topic and partition.
+ */
+static int
+compare(const KafkaWorkerPartition *partition,
+		const KafkaPartitionOffsets *offsets)
+{
+	int			order = strcmp(partition->topic, offsets->topic);
+
+	if (order != 0)
+		return order;
+	return partition->partition < offsets->partition ? -1 :
+		partition->partition > offsets->partition;
+}
+
+/*
+ * kafka_worker_finds_new
+ *		Says whether Kafka has partitions without a position, or not all that
+ *		have one.
+ */
+bool
+kafka_worker_finds_new(KafkaWorker *worker)
+{
+	if (worker->noffsets != worker->npartitions)
+		return true;
+	for (int i = 0; i < worker->noffsets; i++)
+		if (compare(&worker->partitions[i], &worker->offsets[i]) != 0)
+			return true;
+	return false;
 }
 
 /*
@@ -56,7 +147,7 @@ void
 kafka_worker_settle_positions(KafkaWorker *worker)
 {
 	kafka_worker_check_positions(worker);
-	if (worker->noffsets > worker->npartitions)
+	if (kafka_worker_finds_new(worker))
 		add_new_partitions(worker);
 }
 
@@ -93,12 +184,14 @@ add_new_partitions(KafkaWorker *worker)
 {
 	KafkaWorkerPartition *partitions = palloc_array(KafkaWorkerPartition,
 													worker->noffsets);
+	KafkaSubscription *now;
 	int			known = 0;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kafka_catalog_lock(worker->id, AccessShareLock);
-	if (kafka_catalog_by_id(worker->id) == NULL)
+	now = kafka_catalog_by_id(worker->id);
+	if (now == NULL || now->version != worker->subscription->version)
 	{
 		PopActiveSnapshot();
 		CommitTransactionCommand();
@@ -108,22 +201,12 @@ add_new_partitions(KafkaWorker *worker)
 	for (int i = 0; i < worker->noffsets; i++)
 	{
 		KafkaPartitionOffsets *offsets = &worker->offsets[i];
-		KafkaPosition position = {worker->subscription->topic,
-		offsets->partition, 0, {-1, -1, 0, -1}};
 
 		if (known < worker->npartitions &&
-			worker->partitions[known].partition == offsets->partition)
+			compare(&worker->partitions[known], offsets) == 0)
 			partitions[i] = worker->partitions[known++];
 		else
-		{
-			kafka_catalog_add_position(worker->subscription, &position);
-			partitions[i].topic = position.topic;
-			partitions[i].partition = offsets->partition;
-			partitions[i].seen = 0;
-			partitions[i].proof = position.proof;
-			partitions[i].end = offsets->end;
-			check_position(worker, &partitions[i]);
-		}
+			add_partition(worker, &partitions[i], offsets);
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
@@ -132,45 +215,73 @@ add_new_partitions(KafkaWorker *worker)
 	worker->npartitions = worker->noffsets;
 }
 
+static void
+add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition,
+			  const KafkaPartitionOffsets *offsets)
+{
+	KafkaPosition position;
+
+	partition->topic = MemoryContextStrdup(worker->context, offsets->topic);
+	partition->partition = offsets->partition;
+	partition->proof.offset = -1;
+	partition->seen = 0;
+	partition->end = offsets->end;
+	check_position(worker, partition);
+	position.topic = unconstify(char *, partition->topic);
+	position.partition = partition->partition;
+	position.next_offset = partition->seen;
+	kafka_catalog_add_position(worker->subscription, &position);
+}
+
 /*
  * Raises an ERROR unless the partition holds the position.
  */
 static void
 check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition)
 {
-	const char *topic = worker->subscription->topic;
+	const char *topic = partition->topic;
+	KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
 
+	if (offsets == NULL)
+		raise_no_partition(worker, partition);
+	if (partition->seen < offsets->low)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("messages of partition %d of topic \"%s\" have been deleted before they were read",
+						partition->partition, topic),
+				 errdetail("The position is offset " INT64_FORMAT ", the earliest message has offset " INT64_FORMAT ".",
+						   partition->seen, offsets->low),
+				 errhint("Say with kafka.seek_subscription() where to go on.")));
+	if (partition->seen > offsets->end)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("partition %d of topic \"%s\" ends before its position",
+						partition->partition, topic),
+				 errdetail("The position is offset " INT64_FORMAT ", the partition ends at offset " INT64_FORMAT ".",
+						   partition->seen, offsets->end),
+				 errhint("The topic has been deleted and created again, or has lost messages in an unclean leader election. "
+						 "Say with kafka.seek_subscription() where to go on, or create the subscription again.")));
+}
+
+/*
+ * Raises the ERROR of a position whose partition, or topic, does not exist.
+ */
+static void
+raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition)
+{
 	for (int i = 0; i < worker->noffsets; i++)
-	{
-		KafkaPartitionOffsets *offsets = &worker->offsets[i];
-
-		if (offsets->partition != partition->partition)
-			continue;
-		if (partition->seen < offsets->low)
+		if (strcmp(worker->offsets[i].topic, partition->topic) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("messages of partition %d of topic \"%s\" have been deleted before they were read",
-							partition->partition, topic),
-					 errdetail("The position is offset " INT64_FORMAT ", the earliest message has offset " INT64_FORMAT ".",
-							   partition->seen, offsets->low),
-					 errhint("Say with kafka.seek_subscription() where to go on.")));
-		if (partition->seen > offsets->end)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("partition %d of topic \"%s\" ends before its position",
-							partition->partition, topic),
-					 errdetail("The position is offset " INT64_FORMAT ", the partition ends at offset " INT64_FORMAT ".",
-							   partition->seen, offsets->end),
-					 errhint("The topic has been deleted and created again, or has lost messages in an unclean leader election. "
-							 "Say with kafka.seek_subscription() where to go on, or create the subscription again.")));
-		return;
-	}
+					 errmsg("topic \"%s\" has no partition %d any more",
+							partition->topic, partition->partition),
+					 errhint("The topic has been deleted and created again with fewer partitions. "
+							 "Create the subscription again.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("topic \"%s\" has no partition %d any more",
-					topic, partition->partition),
-			 errhint("The topic has been deleted and created again with fewer partitions. "
-					 "Create the subscription again.")));
+			 errmsg("topic \"%s\" does not exist any more",
+					partition->topic),
+			 errhint("Use kafka.alter_subscription() with the source to go on without it.")));
 }
 
 /*
@@ -190,8 +301,8 @@ kafka_worker_move_positions(KafkaWorker *worker)
 
 	for (int i = 0; i < n; i++)
 	{
-		worker->moves[i].topic = worker->subscription->topic;
-		worker->moves[i].partition = positions[i].partition;
+		worker->moves[i].topic = worker->partitions[i].topic;
+		worker->moves[i].partition = worker->partitions[i].partition;
 		worker->moves[i].seen = worker->partitions[i].seen;
 		worker->moves[i].next = whole ? positions[i].position :
 			worker->partitions[i].seen;
@@ -203,7 +314,10 @@ kafka_worker_move_positions(KafkaWorker *worker)
 
 	for (int i = 0; i < n; i++)
 		if (worker->moves[i].next != worker->moves[i].seen)
+		{
+			worker->moved[worker->nmoves] = i;
 			worker->moves[worker->nmoves++] = worker->moves[i];
+		}
 	if (worker->nmoves > 0 &&
 		!kafka_catalog_move(worker->subscription, worker->moves,
 							worker->nmoves))

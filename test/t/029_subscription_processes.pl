@@ -43,7 +43,7 @@ $node->append_conf('postgresql.conf',
 	"max_worker_processes = 8\nkafka_fdw.max_subscription_workers = 1");
 $node->restart;
 $node->safe_psql('postgres', q(SELECT kafka.enable_subscription('a')));
-ok( $node->wait_for_log(qr/WARNING:  1 Kafka subscription gets no worker/),
+ok( $node->wait_for_log(qr/WARNING:  1 Kafka subscription lacks workers/),
 	'a subscription above the limit is told of');
 
 $node->stop;
