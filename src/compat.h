@@ -103,16 +103,30 @@ kafka_compat_result_user(ResultRelInfo *rinfo, EState *estate)
 }
 
 /*
- * Has a statement run without parallel workers where they forbid
- * subtransactions (before 17).  Called before it runs.
+ * Has a statement run without parallel workers.  Called before it runs.
+ */
+static inline void
+kafka_compat_forbid_workers(EState *estate)
+{
+	estate->es_plannedstmt->parallelModeNeeded = false;
+}
+
+/*
+ * The same where they forbid subtransactions (before 17).
  */
 static inline void
 kafka_compat_allow_subtransactions(EState *estate)
 {
 #if PG_VERSION_NUM < 170000
-	estate->es_plannedstmt->parallelModeNeeded = false;
+	kafka_compat_forbid_workers(estate);
 #endif
 }
+
+#if PG_VERSION_NUM >= 170000
+#define KAFKA_PARALLEL_SUBTRANSACTIONS true
+#else
+#define KAFKA_PARALLEL_SUBTRANSACTIONS false
+#endif
 
 static inline AclResult
 kafka_compat_server_aclcheck(Oid serverid, Oid roleid, AclMode mode)

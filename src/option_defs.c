@@ -39,6 +39,7 @@
 #include "miscadmin.h"
 #include "option_defs.h"
 #include "options.h"
+#include "topics.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -526,11 +527,7 @@ check_table(List *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"topic\" is missing")));
-	if (strchr(topic, ',') != NULL || topic[0] == '^')
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a foreign table of several topics is not supported yet"),
-				 errhint("Create a foreign table for each topic, and a view of their UNION ALL.")));
+	kafka_topics_check(topic);
 	if (!json)
 		refuse_with_format(options, "rows", format);
 	if (!csv)

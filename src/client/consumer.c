@@ -137,6 +137,7 @@ end_consumer(KafkaConsumer *consumer, bool keep)
 	if (consumer->handle == NULL)
 		return;
 	kafka_consumer_stop(consumer);
+	kafka_consumer_end_config(consumer);
 	if (consumer->queue != NULL)
 		rd_kafka_queue_destroy(consumer->queue);
 	kafka_handle_close(consumer->handle, keep);
@@ -183,11 +184,24 @@ kafka_consumer_start(KafkaConsumer *consumer, const KafkaRange *ranges,
 		position->end = ranges[i].end;
 		position->at_end = ranges[i].start >= ranges[i].end;
 		position->at_log_end = false;
+		consumer->append_ends[i] = KAFKA_OFFSET_MAX;
 		topic->positions[ranges[i].partition] = i;
 		consumer->npositions = i + 1;
 		if (!position->at_end)
 			start_partition(consumer, i);
 	}
+}
+
+/*
+ * kafka_consumer_end_by_append_time
+ *		Ends a range, the first one given to start() being 0, before the first
+ *		message at or past an offset that the broker has stamped.
+ */
+void
+kafka_consumer_end_by_append_time(KafkaConsumer *consumer, int range,
+								  int64 offset)
+{
+	consumer->append_ends[range] = offset;
 }
 
 /*
@@ -212,6 +226,7 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 	if (consumer->positions != NULL)
 	{
 		pfree(consumer->positions);
+		pfree(consumer->append_ends);
 		pfree(consumer->rkts);
 		pfree(consumer->topics);
 	}
@@ -268,6 +283,17 @@ kafka_consumer_message(KafkaConsumer *consumer, int i)
 	if (consumer->want_headers)
 		take_headers(consumer, i);
 	return &consumer->messages[i];
+}
+
+/*
+ * kafka_consumer_range
+ *		Returns which of the ranges given to start() such a message is in.
+ */
+int
+kafka_consumer_range(KafkaConsumer *consumer, int i)
+{
+	Assert(i >= 0 && i < consumer->count);
+	return find_position(consumer, consumer->raw[i]) - consumer->positions;
 }
 
 /*
@@ -338,6 +364,7 @@ open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 
 	consumer->rkts = palloc_array(rd_kafka_topic_t *, Max(nranges, 1));
 	consumer->topics = palloc_array(KafkaConsumerTopic, Max(nranges, 1));
+	consumer->append_ends = palloc_array(int64, Max(nranges, 1));
 	consumer->positions = palloc_array(KafkaPartitionPosition, Max(nranges, 1));
 	for (int i = 0; i < nranges; i++)
 	{
@@ -499,6 +526,15 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	KafkaPartitionPosition *position = find_position(consumer, raw);
 	KafkaMessage *message;
 	rd_kafka_timestamp_type_t type;
+
+	if (position != NULL && raw->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+		!position->at_end &&
+		raw->offset >= consumer->append_ends[position - consumer->positions])
+	{
+		rd_kafka_message_timestamp(raw, &type);
+		if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME)
+			reach(consumer, position, position->end);
+	}
 
 	if (position == NULL || position->at_end ||
 		raw->err != RD_KAFKA_RESP_ERR_NO_ERROR ||

@@ -54,10 +54,13 @@ extern void kafka_consumer_close(KafkaConsumer *consumer);
 extern void kafka_consumer_want_headers(KafkaConsumer *consumer, bool want);
 extern void kafka_consumer_start(KafkaConsumer *consumer,
 								 const KafkaRange *ranges, int nranges);
+extern void kafka_consumer_end_by_append_time(KafkaConsumer *consumer,
+											  int range, int64 offset);
 extern void kafka_consumer_stop(KafkaConsumer *consumer);
 extern int	kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout);
 extern const KafkaMessage *kafka_consumer_message(KafkaConsumer *consumer,
 												  int i);
+extern int	kafka_consumer_range(KafkaConsumer *consumer, int i);
 extern int	kafka_consumer_count(KafkaConsumer *consumer);
 extern int64 kafka_consumer_bytes(KafkaConsumer *consumer);
 extern void kafka_consumer_release(KafkaConsumer *consumer);
@@ -73,5 +76,9 @@ extern void kafka_consumer_offsets_for_time(KafkaConsumer *consumer,
 											int64 timestamp,
 											const KafkaPartitionOffsets *partitions,
 											int n, int64 *offsets);
+
+/* consumer_config.c */
+extern List *kafka_consumer_append_time_topics(KafkaConsumer *consumer,
+											   const List *topics);
 
 #endif							/* KAFKA_CONSUMER_H */

@@ -38,6 +38,7 @@ struct KafkaConsumer
 	KafkaConsumerTopic *last;	/* the one of the last message, or NULL */
 	KafkaPartitionPosition *positions;	/* ordered as the ranges */
 	rd_kafka_topic_t **rkts;	/* of the positions */
+	int64	   *append_ends;	/* of the positions */
 	int			npositions;
 	int			nreading;		/* not at their end */
 	TimestampTz progress;		/* when something last came */
@@ -54,9 +55,16 @@ struct KafkaConsumer
 	int64		seen;			/* messages */
 	int64		seen_bytes;
 
+	/* of a request of the configuration */
+	rd_kafka_queue_t *config_queue;
+	rd_kafka_event_t *config;
+
 	/* since the fetcher was last woken */
 	int64		taken;			/* messages */
 	int64		taken_bytes;
 };
+
+/* consumer_config.c */
+extern void kafka_consumer_end_config(KafkaConsumer *consumer);
 
 #endif							/* KAFKA_CONSUMER_INTERNAL_H */

@@ -8,14 +8,17 @@
 #ifndef KAFKA_FDW_H
 #define KAFKA_FDW_H
 
+#include "access/parallel.h"
 #include "compat.h"
 #include "foreign/fdwapi.h"
 
 /* Positions in a ForeignScan's fdw_private; fdw_exprs are pushed conditions. */
 typedef enum KafkaScanPrivate
 {
-	KAFKA_SCAN_NEEDED			/* IntList: attribute numbers, offset by
+	KAFKA_SCAN_NEEDED,			/* IntList: attribute numbers, offset by
 								 * FirstLowInvalidHeapAttributeNumber */
+	KAFKA_SCAN_LIMIT			/* Integer: messages that are expected to be
+								 * enough, or -1 */
 } KafkaScanPrivate;
 
 /* plan.c */
@@ -33,6 +36,23 @@ extern void kafkaBeginForeignScan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *kafkaIterateForeignScan(ForeignScanState *node);
 extern void kafkaReScanForeignScan(ForeignScanState *node);
 extern void kafkaEndForeignScan(ForeignScanState *node);
+
+/* scan_parallel.c */
+extern bool kafkaIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
+										   RangeTblEntry *rte);
+extern Size kafkaEstimateDSMForeignScan(ForeignScanState *node,
+										ParallelContext * pcxt);
+extern void kafkaInitializeDSMForeignScan(ForeignScanState *node,
+										  ParallelContext * pcxt,
+										  void *coordinate);
+extern void kafkaReInitializeDSMForeignScan(ForeignScanState *node,
+											ParallelContext * pcxt,
+											void *coordinate);
+extern void kafkaInitializeWorkerForeignScan(ForeignScanState *node,
+											 shm_toc * toc, void *coordinate);
+extern void kafkaShutdownForeignScan(ForeignScanState *node);
+
+/* explain.c */
 extern void kafkaExplainForeignScan(ForeignScanState *node, ExplainState *es);
 
 /* modify.c */

@@ -33,6 +33,13 @@ kafka_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = kafkaEndForeignScan;
 	routine->ExplainForeignScan = kafkaExplainForeignScan;
 
+	routine->IsForeignScanParallelSafe = kafkaIsForeignScanParallelSafe;
+	routine->EstimateDSMForeignScan = kafkaEstimateDSMForeignScan;
+	routine->InitializeDSMForeignScan = kafkaInitializeDSMForeignScan;
+	routine->ReInitializeDSMForeignScan = kafkaReInitializeDSMForeignScan;
+	routine->InitializeWorkerForeignScan = kafkaInitializeWorkerForeignScan;
+	routine->ShutdownForeignScan = kafkaShutdownForeignScan;
+
 	routine->AddForeignUpdateTargets = kafkaAddForeignUpdateTargets;
 	routine->IsForeignRelUpdatable = kafkaIsForeignRelUpdatable;
 	routine->PlanForeignModify = kafkaPlanForeignModify;

@@ -49,7 +49,7 @@ static bool has_returning(ModifyTableState *mtstate, ResultRelInfo *rinfo);
 static KafkaModifyState *begin_modify(ResultRelInfo *rinfo, Oid userid,
 									  bool returning);
 static void fill_delivery(KafkaModifyState *state, TupleTableSlot *slot,
-						  const KafkaDelivery *delivery);
+						  const char *topic, const KafkaDelivery *delivery);
 static void fill_slot(KafkaModifyState *state, TupleTableSlot *slot,
 					  const KafkaMessage *message);
 static void end_modify(ResultRelInfo *rinfo);
@@ -149,7 +149,7 @@ kafkaExecForeignInsert(EState *estate, ResultRelInfo *rinfo,
 
 		kafka_producer_send(state->producer, &message, delivery);
 		kafka_producer_flush(state->producer);
-		fill_delivery(state, slot, delivery);
+		fill_delivery(state, slot, message.topic, delivery);
 		pfree(delivery);
 	}
 	else
@@ -220,11 +220,11 @@ begin_modify(ResultRelInfo *rinfo, Oid userid, bool returning)
  */
 static void
 fill_delivery(KafkaModifyState *state, TupleTableSlot *slot,
-			  const KafkaDelivery *delivery)
+			  const char *topic, const KafkaDelivery *delivery)
 {
 	KafkaMessage message = {0};
 
-	message.topic = state->options->topic;
+	message.topic = topic;
 	message.partition = delivery->partition;
 	message.offset = delivery->offset;
 	message.timestamp = delivery->timestamp;

@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "fdw/fdw.h"
 #include "fdw/quals.h"
+#include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
@@ -42,7 +43,9 @@ static void add_join_paths(PlannerInfo *root, KafkaPlanState *state,
 						   List *joins);
 static void add_scan_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
 						  ParamPathInfo *param);
+static void add_partial_scan_path(PlannerInfo *root, RelOptInfo *baserel);
 static List *needed_columns(RelOptInfo *baserel, List *clauses);
+static int	expected_messages(PlannerInfo *root, RelOptInfo *baserel);
 
 /*
  * kafkaGetForeignRelSize
@@ -72,6 +75,8 @@ kafkaGetForeignPaths(PlannerInfo *root, RelOptInfo *baserel,
 
 	table_close(rel, NoLock);
 	add_scan_path(root, baserel, baserel->lateral_relids, NULL);
+	if (baserel->consider_parallel && baserel->lateral_relids == NULL)
+		add_partial_scan_path(root, baserel);
 	for (int axis = 0; axis < KAFKA_AXES; axis++)
 	{
 		state.attnum = state.columns.attnum[axis];
@@ -146,13 +151,47 @@ add_scan_path(PlannerInfo *root, RelOptInfo *baserel, Relids outer,
 	Cost		per_tuple = 10 * cpu_tuple_cost;
 	double		rows = param != NULL ? param->ppi_rows : baserel->rows;
 	double		tuples = param != NULL ? rows : baserel->tuples;
+	ForeignPath *path;
 
 	startup += baserel->baserestrictcost.startup;
 	per_tuple += baserel->baserestrictcost.per_tuple;
-	add_path(baserel, (Path *)
-			 kafka_compat_foreignscan_path(root, baserel, rows, startup,
-										   startup + per_tuple * tuples,
-										   outer));
+	path = kafka_compat_foreignscan_path(root, baserel, rows, startup,
+										 startup + per_tuple * tuples, outer);
+	/* processes that scan each for itself would see different snapshots */
+	path->path.parallel_safe = false;
+	add_path(baserel, (Path *) path);
+}
+
+/*
+ * Adds a path that several processes share, if the table is known to be large
+ * enough.
+ */
+static void
+add_partial_scan_path(PlannerInfo *root, RelOptInfo *baserel)
+{
+	Cost		startup = STARTUP_COST * seq_page_cost;
+	Cost		per_tuple = 10 * cpu_tuple_cost;
+	int			workers = compute_parallel_worker(baserel, baserel->pages, -1,
+												  max_parallel_workers_per_gather);
+	double		divisor = workers;
+	ForeignPath *path;
+
+	if (workers <= 0)
+		return;
+	/* as costsize.c counts the leader */
+	if (parallel_leader_participation)
+		divisor += Max(0, 1.0 - 0.3 * workers);
+	startup += baserel->baserestrictcost.startup;
+	per_tuple += baserel->baserestrictcost.per_tuple;
+	path = kafka_compat_foreignscan_path(root, baserel,
+										 clamp_row_est(baserel->rows / divisor),
+										 startup, startup +
+										 per_tuple * baserel->tuples / divisor,
+										 NULL);
+	path->path.parallel_aware = true;
+	path->path.parallel_safe = true;
+	path->path.parallel_workers = workers;
+	add_partial_path(baserel, (Path *) path);
 }
 
 ForeignScan *
@@ -174,7 +213,8 @@ kafkaGetForeignPlan(PlannerInfo *root, RelOptInfo *baserel,
 	}
 
 	return make_foreignscan(tlist, clauses, baserel->relid, pushed,
-							list_make1(needed_columns(baserel, clauses)),
+							list_make2(needed_columns(baserel, clauses),
+									   makeInteger(expected_messages(root, baserel))),
 							NIL, NIL, outer_plan);
 }
 
@@ -193,4 +233,21 @@ needed_columns(RelOptInfo *baserel, List *clauses)
 	while ((i = bms_next_member(attrs, i)) >= 0)
 		needed = lappend_int(needed, i);
 	return needed;
+}
+
+/*
+ * Returns how many messages are expected to be enough for a query with LIMIT,
+ * or -1 where all have to be read.
+ */
+static int
+expected_messages(PlannerInfo *root, RelOptInfo *baserel)
+{
+	double		messages = root->limit_tuples;
+
+	if (messages < 0 || root->parse->sortClause != NIL ||
+		bms_membership(root->all_baserels) != BMS_SINGLETON)
+		return -1;
+	if (baserel->rows > 0)
+		messages *= Max(baserel->tuples / baserel->rows, 1);
+	return (int) Min(messages, PG_INT32_MAX);
 }

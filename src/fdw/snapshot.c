@@ -1,23 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.c
- *	  What a scan sees of a topic.
+ *	  What a scan sees of topics.
  *
  * NOTES
  *	  A snapshot is the low and the end offset of every partition.  Under READ
  *	  COMMITTED each scan takes its own.  In a transaction of REPEATABLE READ
  *	  or SERIALIZABLE all scans of a topic share the one that the first of them
- *	  has taken, and so see the same messages; what retention deletes
- *	  meanwhile is an error, not a gap.
+ *	  has taken, and so see the same messages, and a pattern finds the topics
+ *	  that it has found first; what retention deletes meanwhile is an error,
+ *	  not a gap.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "compat.h"
+#include "fdw/quals.h"
 #include "fdw/snapshot.h"
+#include "topics.h"
 #include "utils/memutils.h"
 
+/* A topic at the time of its first scan. */
 typedef struct KafkaSnapshot
 {
 	Oid			serverid;
@@ -27,43 +32,152 @@ typedef struct KafkaSnapshot
 	int			noffsets;
 } KafkaSnapshot;
 
-/* of the current transaction, in its memory context */
-static List *snapshots = NIL;
+/* What a pattern found at the time of its first scan. */
+typedef struct KafkaFoundTopics
+{
+	Oid			serverid;
+	char	   *pattern;
+	List	   *topics;
+} KafkaFoundTopics;
 
+/* both of the current transaction, in its memory context */
+static List *snapshots = NIL;
+static List *found_topics = NIL;
+
+static List *find_topics(KafkaConsumer *consumer,
+						 const KafkaTableOptions *options);
+static List *choose_topics(List *topics, List *boxes);
+static int	take_shared(KafkaConsumer *consumer,
+						const KafkaTableOptions *options, List *topics,
+						KafkaPartitionOffsets **offsets);
 static bool reads_committed(const KafkaTableOptions *options);
-static KafkaSnapshot *find_snapshot(const KafkaTableOptions *options);
-static void keep_snapshot(const KafkaTableOptions *options,
+static KafkaSnapshot *find_snapshot(const KafkaTableOptions *options,
+									const char *topic);
+static void keep_snapshot(const KafkaTableOptions *options, const char *topic,
 						  const KafkaPartitionOffsets *offsets, int noffsets);
+static void begin_keeping(void);
 static void forget_snapshots(XactEvent event, void *arg);
 
 /*
  * kafka_snapshot_take
- *		Returns the number of the topic's partitions and, in the current memory
- *		context, the offsets of the snapshot.
+ *		Returns the number of partitions of those of the table's topics that
+ *		the boxes have something of, or of all if there are no boxes, and, in
+ *		the current memory context, the offsets of the snapshot.
  *
  * Raises what kafka_consumer_offsets() raises.
  */
 int
 kafka_snapshot_take(KafkaConsumer *consumer, const KafkaTableOptions *options,
-					KafkaPartitionOffsets **offsets)
+					List *boxes, KafkaPartitionOffsets **offsets)
 {
-	KafkaSnapshot *snapshot;
-	List	   *topics;
-	int			n;
+	List	   *topics = choose_topics(find_topics(consumer, options), boxes);
 
-	if (IsolationUsesXactSnapshot() &&
-		(snapshot = find_snapshot(options)) != NULL)
+	if (IsolationUsesXactSnapshot())
+		return take_shared(consumer, options, topics, offsets);
+	return kafka_consumer_offsets(consumer, topics, offsets);
+}
+
+/*
+ * Returns the table's topics.
+ */
+static List *
+find_topics(KafkaConsumer *consumer, const KafkaTableOptions *options)
+{
+	MemoryContext old;
+	KafkaFoundTopics *found;
+	List	   *topics;
+	ListCell   *lc;
+
+	if (!kafka_topics_is_pattern(options->topic) || !IsolationUsesXactSnapshot())
+		return kafka_consumer_topics(consumer, options->topic);
+
+	foreach(lc, found_topics)
 	{
-		*offsets = palloc_array(KafkaPartitionOffsets,
-								Max(snapshot->noffsets, 1));
-		memcpy(*offsets, snapshot->offsets,
-			   sizeof(KafkaPartitionOffsets) * snapshot->noffsets);
-		return snapshot->noffsets;
+		found = lfirst(lc);
+		if (found->serverid == options->client->serverid &&
+			strcmp(found->pattern, options->topic) == 0)
+			return found->topics;
 	}
 	topics = kafka_consumer_topics(consumer, options->topic);
-	n = kafka_consumer_offsets(consumer, topics, offsets);
-	if (IsolationUsesXactSnapshot())
-		keep_snapshot(options, *offsets, n);
+	begin_keeping();
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	found = palloc(sizeof(KafkaFoundTopics));
+	found->serverid = options->client->serverid;
+	found->pattern = pstrdup(options->topic);
+	found->topics = NIL;
+	foreach(lc, topics)
+		found->topics = lappend(found->topics, pstrdup(lfirst(lc)));
+	found_topics = lappend(found_topics, found);
+	MemoryContextSwitchTo(old);
+	return found->topics;
+}
+
+static List *
+choose_topics(List *topics, List *boxes)
+{
+	List	   *chosen = NIL;
+	ListCell   *lc;
+	ListCell   *lb;
+
+	if (boxes == NIL)
+		return topics;
+
+	foreach(lc, topics)
+	{
+		foreach(lb, boxes)
+		{
+			if (kafka_box_has_topic(lfirst(lb), lfirst(lc)))
+			{
+				chosen = lappend(chosen, lfirst(lc));
+				break;
+			}
+		}
+	}
+	return chosen;
+}
+
+/*
+ * Takes a snapshot of the topics that the transaction has none of yet, and
+ * returns those of all.
+ */
+static int
+take_shared(KafkaConsumer *consumer, const KafkaTableOptions *options,
+			List *topics, KafkaPartitionOffsets **offsets)
+{
+	List	   *missing = NIL;
+	KafkaPartitionOffsets *taken;
+	int			ntaken;
+	int			n = 0;
+	ListCell   *lc;
+
+	foreach(lc, topics)
+	{
+		KafkaSnapshot *snapshot = find_snapshot(options, lfirst(lc));
+
+		if (snapshot == NULL)
+			missing = lappend(missing, lfirst(lc));
+		else
+			n += snapshot->noffsets;
+	}
+	ntaken = missing == NIL ? 0 :
+		kafka_consumer_offsets(consumer, missing, &taken);
+	for (int i = 0, first = 0; i < ntaken; i++)
+		if (i + 1 == ntaken || taken[i + 1].topic != taken[i].topic)
+		{
+			keep_snapshot(options, taken[i].topic, taken + first, i + 1 - first);
+			first = i + 1;
+		}
+
+	*offsets = palloc_array(KafkaPartitionOffsets, Max(n + ntaken, 1));
+	n = 0;
+	foreach(lc, topics)
+	{
+		KafkaSnapshot *snapshot = find_snapshot(options, lfirst(lc));
+
+		memcpy(*offsets + n, snapshot->offsets,
+			   sizeof(KafkaPartitionOffsets) * snapshot->noffsets);
+		n += snapshot->noffsets;
+	}
 	return n;
 }
 
@@ -76,7 +190,7 @@ reads_committed(const KafkaTableOptions *options)
 }
 
 static KafkaSnapshot *
-find_snapshot(const KafkaTableOptions *options)
+find_snapshot(const KafkaTableOptions *options, const char *topic)
 {
 	bool		committed = reads_committed(options);
 	ListCell   *lc;
@@ -87,37 +201,42 @@ find_snapshot(const KafkaTableOptions *options)
 
 		if (snapshot->serverid == options->client->serverid &&
 			snapshot->committed == committed &&
-			strcmp(snapshot->topic, options->topic) == 0)
+			strcmp(snapshot->topic, topic) == 0)
 			return snapshot;
 	}
 	return NULL;
 }
 
 static void
-keep_snapshot(const KafkaTableOptions *options,
+keep_snapshot(const KafkaTableOptions *options, const char *topic,
 			  const KafkaPartitionOffsets *offsets, int noffsets)
 {
+	MemoryContext old;
+	KafkaSnapshot *snapshot;
+
+	begin_keeping();
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	snapshot = palloc(sizeof(KafkaSnapshot));
+	snapshot->serverid = options->client->serverid;
+	snapshot->topic = pstrdup(topic);
+	snapshot->committed = reads_committed(options);
+	snapshot->offsets = palloc_array(KafkaPartitionOffsets, noffsets);
+	memcpy(snapshot->offsets, offsets, sizeof(KafkaPartitionOffsets) * noffsets);
+	for (int i = 0; i < noffsets; i++)
+		snapshot->offsets[i].topic = snapshot->topic;
+	snapshot->noffsets = noffsets;
+	snapshots = lappend(snapshots, snapshot);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+begin_keeping(void)
+{
 	static bool registered = false;
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	KafkaSnapshot *snapshot = palloc(sizeof(KafkaSnapshot));
 
 	if (!registered)
 		RegisterXactCallback(forget_snapshots, NULL);
 	registered = true;
-
-	snapshot->serverid = options->client->serverid;
-	snapshot->topic = pstrdup(options->topic);
-	snapshot->committed = reads_committed(options);
-	snapshot->offsets = palloc_array(KafkaPartitionOffsets, Max(noffsets, 1));
-	memcpy(snapshot->offsets, offsets, sizeof(KafkaPartitionOffsets) * noffsets);
-	for (int i = 0; i < noffsets; i++)
-		if (i > 0 && strcmp(offsets[i].topic, offsets[i - 1].topic) == 0)
-			snapshot->offsets[i].topic = snapshot->offsets[i - 1].topic;
-		else
-			snapshot->offsets[i].topic = pstrdup(offsets[i].topic);
-	snapshot->noffsets = noffsets;
-	snapshots = lappend(snapshots, snapshot);
-	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -128,5 +247,8 @@ forget_snapshots(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
 		event == XACT_EVENT_PREPARE)
+	{
 		snapshots = NIL;
+		found_topics = NIL;
+	}
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.h
- *	  What a scan sees of a topic.
+ *	  What a scan sees of topics.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +12,6 @@
 
 extern int	kafka_snapshot_take(KafkaConsumer *consumer,
 								const KafkaTableOptions *options,
-								KafkaPartitionOffsets **offsets);
+								List *boxes, KafkaPartitionOffsets **offsets);
 
 #endif							/* KAFKA_SNAPSHOT_H */

@@ -19,13 +19,14 @@
 #include "format/format.h"
 #include "format/parse.h"
 #include "miscadmin.h"
+#include "topics.h"
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
 static void encode_metadata(KafkaRowMap *map, KafkaColumn *column,
 							Datum value, KafkaMessage *message);
-static void encode_topic(KafkaRowMap *map, KafkaColumn *column, Datum value);
+static const char *encode_topic(KafkaRowMap *map, KafkaColumn *column, Datum value);
 static int32 encode_partition(const KafkaColumn *column, Datum value);
 static int64 encode_timestamp(const KafkaColumn *column, Datum value);
 static void encode_headers(KafkaRowMap *map, const Datum *values,
@@ -64,7 +65,8 @@ kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 	int			nestlevel = begin_portable_output(map);
 
 	memset(message, 0, sizeof(KafkaMessage));
-	message->topic = map->options->topic;
+	if (kafka_topics_is_single(map->options->topic))
+		message->topic = map->options->topic;
 	message->partition = KAFKA_PARTITION_ANY;
 	message->offset = KAFKA_OFFSET_UNKNOWN;
 	message->timestamp = KAFKA_TIMESTAMP_UNKNOWN;
@@ -77,6 +79,14 @@ kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 		if (!nulls[column->index])
 			encode_metadata(map, column, values[column->index], message);
 	}
+	if (message->topic == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("row for foreign table \"%s\" does not say which topic it is for",
+						map->relname),
+				 errdetail("The table is of several topics, \"%s\".",
+						   map->options->topic),
+				 errhint("Give the column of the topic, such as \"_topic\", a value.")));
 	encode_headers(map, values, nulls, message);
 	encode_payload(map, values, nulls, false, &message->value,
 				   &message->value_len);
@@ -126,7 +136,7 @@ encode_metadata(KafkaRowMap *map, KafkaColumn *column, Datum value,
 	switch (column->options->source)
 	{
 		case KAFKA_COLUMN_TOPIC:
-			encode_topic(map, column, value);
+			message->topic = encode_topic(map, column, value);
 			break;
 		case KAFKA_COLUMN_PARTITION:
 			message->partition = encode_partition(column, value);
@@ -151,19 +161,19 @@ encode_metadata(KafkaRowMap *map, KafkaColumn *column, Datum value,
 }
 
 /*
- * Raises an error where a row names another topic than the table's.
+ * Returns the topic that a row names, which has to be one of the table's.
  */
-static void
+static const char *
 encode_topic(KafkaRowMap *map, KafkaColumn *column, Datum value)
 {
 	const char *topic = kafka_column_to_text(column, value);
 
-	if (map->options->topic == NULL ||
-		strcmp(topic, map->options->topic) != 0)
+	if (!kafka_topics_include(map->options->topic, topic))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cannot write to topic \"%s\" through foreign table \"%s\"",
 						topic, map->relname)));
+	return topic;
 }
 
 /*

@@ -41,8 +41,9 @@ CREATE USER MAPPING FOR PUBLIC SERVER o OPTIONS (sasl_username 'u', "sasl.passwo
 
 -- tables
 CREATE FOREIGN TABLE ot (a int) SERVER o;
-CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't,u');
-CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic '^t');
+CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't,,u');
+CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't,^u');
+CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic '^(t');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', format 'xml');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', bootstrap_servers 'h:1');
 CREATE FOREIGN TABLE ot (a int) SERVER o OPTIONS (topic 't', delimiter ',');
