@@ -478,6 +478,24 @@ AS 'MODULE_PATHNAME', 'kafka_drop_subscription';
 COMMENT ON FUNCTION kafka.drop_subscription(pg_catalog.text, pg_catalog.bool) IS
 'drop a subscription with its positions; the target keeps its rows; waits for the batch under way';
 
+CREATE FUNCTION kafka.subscription_on_drop()
+RETURNS pg_catalog.event_trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_subscription_on_drop';
+COMMENT ON FUNCTION kafka.subscription_on_drop() IS
+'event trigger: what is source or target of a subscription is not dropped, or, with CASCADE, together with the subscription';
+
+CREATE EVENT TRIGGER kafka_subscription_drop ON sql_drop
+EXECUTE FUNCTION kafka.subscription_on_drop();
+COMMENT ON EVENT TRIGGER kafka_subscription_drop IS
+'what is source or target of a Kafka subscription is not dropped, or, with CASCADE, together with the subscription';
+
+CREATE EVENT TRIGGER kafka_subscription_drop_owned ON ddl_command_end
+WHEN TAG IN ('DROP OWNED')
+EXECUTE FUNCTION kafka.subscription_on_drop();
+COMMENT ON EVENT TRIGGER kafka_subscription_drop_owned IS
+'DROP OWNED drops the Kafka subscriptions of the role too';
+
 CREATE FUNCTION kafka.enable_subscription(subscription pg_catalog.text)
 RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -246,6 +246,7 @@ kafka_catalog_insert(KafkaSubscription *subscription)
 	kafka_catalog_run(&insert_subscription, values, nulls);
 	subscription->id = DatumGetInt32(kafka_catalog_column(0, 1));
 	kafka_catalog_leave(&scope);
+	kafka_catalog_hold_owner(subscription->owner);
 }
 
 /*
@@ -323,6 +324,7 @@ kafka_catalog_delete(const KafkaSubscription *subscription)
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&delete_subscription, values, NULL);
 	kafka_catalog_leave(&scope);
+	kafka_catalog_release_owner(subscription->owner);
 }
 
 /*

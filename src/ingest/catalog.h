@@ -84,6 +84,14 @@ typedef struct KafkaMove
 	KafkaProof	proof;			/* replaces the old one, if there is any */
 } KafkaMove;
 
+/* A subscription whose source or target has been dropped. */
+typedef struct KafkaDependent
+{
+	int32		id;
+	char	   *subscription;
+	char	   *object;			/* type and name */
+} KafkaDependent;
+
 extern Oid	kafka_catalog_relation(void);
 extern void kafka_catalog_lock(int32 id, LOCKMODE mode);
 extern char *kafka_catalog_identity(void);
@@ -117,6 +125,12 @@ extern bool kafka_mode_by_name(const char *name, KafkaSubscriptionMode *mode);
 extern const char *kafka_bad_message_name(KafkaBadMessage on_error);
 extern bool kafka_bad_message_by_name(const char *name,
 									  KafkaBadMessage *on_error);
+
+/* catalog_owner.c */
+extern void kafka_catalog_hold_owner(Oid owner);
+extern void kafka_catalog_release_owner(Oid owner);
+extern List *kafka_catalog_owned(Oid owner);
+extern List *kafka_catalog_dependents(void);
 
 /* catalog_positions.c */
 extern int	kafka_catalog_positions(const KafkaSubscription *subscription,
