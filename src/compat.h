@@ -45,6 +45,7 @@
 #include "utils/acl.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_foreign_server.h"
+#include "varatt.h"
 #endif
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
