@@ -89,6 +89,9 @@ static const char *read_octal(const char *p, const char *end, int *value);
 static const char *read_hex(const char *p, const char *end, int *value);
 static void csv_encode(KafkaRowMap *map, const Datum *values,
 					   const bool *nulls, StringInfo out);
+static void encode_null(const CsvState *state, const KafkaColumn *column,
+						StringInfo out);
+static bool is_swapped(const KafkaColumn *column);
 static void encode_csv(const CsvState *state, const char *str, bool alone,
 					   StringInfo out);
 static bool needs_quotes(const CsvState *state, const char *str, bool alone);
@@ -578,16 +581,42 @@ csv_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 			appendStringInfoChar(out, state->delimiter);
 		if (nulls[column->index])
 		{
-			appendStringInfoString(out, state->null);
+			encode_null(state, column, out);
 			continue;
 		}
 		str = kafka_column_to_text(column, values[column->index]);
-		if (state->csv)
+		if (is_swapped(column) && strcmp(str, state->null) == 0)
+			appendStringInfoString(out, str);
+		else if (state->csv)
 			encode_csv(state, str, map->npayload == 1, out);
 		else
 			encode_text(state, str, out);
 	}
 	kafka_text_encode(out, map->encoding);
+}
+
+/*
+ * Appends a field that is NULL.
+ */
+static void
+encode_null(const CsvState *state, const KafkaColumn *column, StringInfo out)
+{
+	if (is_swapped(column))
+		appendStringInfoChar(out, state->quote);
+	appendStringInfoString(out, state->null);
+	if (is_swapped(column))
+		appendStringInfoChar(out, state->quote);
+}
+
+/*
+ * Tells whether a column has NULL in quotes, and without quotes the string
+ * that otherwise stands for it: with both options, force_null and
+ * force_not_null.
+ */
+static bool
+is_swapped(const KafkaColumn *column)
+{
+	return column->options->force_null && column->options->force_not_null;
 }
 
 /*
