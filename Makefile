@@ -3,11 +3,17 @@
 #   PG_CONFIG=/path/to/pg_config   the PostgreSQL to build for
 #   WERROR=1                       -Wall -Wextra -Werror, as CI builds
 #   ASSERT=1                       with PostgreSQL's assertions
+#   FUZZ=1                         with test/fuzz/*.c
 
 EXTENSION = kafka_fdw
 MODULE_big = kafka_fdw
 DATA = $(wildcard sql/*--*.sql)
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+
+# For tools/fuzz only.
+ifdef FUZZ
+OBJS += test/fuzz/kafka_fuzz.o test/fuzz/mutate.o
+endif
 
 # The answers of both are in expected/: outputdir, not inputdir, leads there.
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -92,7 +98,7 @@ need-librdkafka:
 # The settings of PGXS are not for them.
 unexport MAKEFLAGS
 
-.PHONY: help demo test bench indent check-indent check-layers check-sql
+.PHONY: help demo test bench fuzz indent check-indent check-layers check-sql
 help:
 	@echo "make                  build kafka_fdw.so for PG_CONFIG=$(PG_CONFIG) (WERROR=1, ASSERT=1)"
 	@echo "make install          install it there (as the owner of that installation)"
@@ -101,6 +107,7 @@ help:
 	@echo "       PG=16          on another PostgreSQL: an installed one, or 16 or 18 from a package cache"
 	@echo "       ACCEPT=1       take the results that differ as new answers into expected/"
 	@echo "       TESTS=...      a part: 'checks', 'regress', 'regress:NAME,NAME', 'isolation', 'tap', 't/004*'"
+	@echo "make fuzz             decode mutated messages under sanitizers (INPUTS=20000000, SEED=1)"
 	@echo "make bench            install what is needed and run the benchmark"
 	@echo "make indent           lay out src/ as PostgreSQL does (check-indent: print the difference)"
 	@echo "make check-layers     who may include whom"
@@ -113,6 +120,10 @@ demo:
 
 test:
 	tools/test $(if $(PG),--pg $(PG)) $(if $(ACCEPT),--accept) $(foreach t,$(TESTS),--only '$(t)')
+
+fuzz:
+	tools/setup build
+	tools/fuzz --inputs $(or $(INPUTS),20000000) $(if $(SEED),--seed $(SEED))
 
 bench:
 	tools/setup bench
