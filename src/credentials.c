@@ -40,6 +40,7 @@ static const char *const oauth_secrets[] =
 "sasl.oauthbearer.assertion.private.key.pem"};
 
 static Identity find_identity(const KafkaClientOptions *client);
+static void check_password(const KafkaClientOptions *client);
 static Identity find_tls_identity(const KafkaClientOptions *client);
 static Identity find_oauth_identity(const KafkaClientOptions *client);
 static bool is_mapped(const KafkaClientOptions *client,
@@ -87,9 +88,27 @@ find_identity(const KafkaClientOptions *client)
 				 errdetail("The option \"security.protocol\" asks for it.")));
 	if (is_set(client, "sasl.mechanism", "OAUTHBEARER"))
 		return find_oauth_identity(client);
-	/* passwords are in mappings only */
-	return is_set(client, "sasl.mechanism", "GSSAPI") ?
-		IDENTITY_SERVER : IDENTITY_OWN;
+	if (is_set(client, "sasl.mechanism", "GSSAPI"))
+		return IDENTITY_SERVER;
+	check_password(client);
+	return IDENTITY_OWN;
+}
+
+/*
+ * Raises an ERROR when there is no password, which only a mapping can have.
+ */
+static void
+check_password(const KafkaClientOptions *client)
+{
+	if (kafka_options_get(client, "sasl.username") != NULL &&
+		kafka_options_get(client, "sasl.password") != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+			 errmsg("no user name and password for server \"%s\"",
+					client->server),
+			 errhint("Put \"sasl_username\" and \"sasl_password\" into a user mapping for role \"%s\" or PUBLIC.",
+					 GetUserNameFromId(client->userid, false))));
 }
 
 static Identity
@@ -113,8 +132,15 @@ find_oauth_identity(const KafkaClientOptions *client)
 	value = kafka_options_get(client, "enable.sasl.oauthbearer.unsecure.jwt");
 	if (value != NULL)
 		(void) parse_bool(value, &is_unsecured);
+	if (is_unsecured && !is_mapped(client, unsecured, 1))
+		/* librdkafka would not survive it */
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("no principal for server \"%s\"", client->server),
+				 errhint("Put \"sasl_oauthbearer_config\" with \"principal=...\" into a user mapping for role \"%s\" or PUBLIC.",
+						 GetUserNameFromId(client->userid, false))));
 	if (is_unsecured)
-		return is_mapped(client, unsecured, 1) ? IDENTITY_OWN : IDENTITY_NONE;
+		return IDENTITY_OWN;
 
 	value = kafka_options_get(client,
 							  "sasl.oauthbearer.metadata.authentication.type");

@@ -38,6 +38,12 @@ static char *make_key(rd_kafka_type_t type, const KafkaClientOptions *options);
 static KafkaHandle *make_handle(rd_kafka_type_t type,
 								const KafkaClientOptions *options,
 								const char *key);
+static int	resolve(const char *node, const char *service,
+					const struct addrinfo *hints, struct addrinfo **result,
+					void *handle);
+static int	verify(rd_kafka_t *rk, const char *broker, int32_t id, int *error,
+				   int depth, const char *certificate, size_t size,
+				   char *errstr, size_t errstr_size, void *handle);
 static KafkaHandle *make_shell(const char *key);
 static rd_kafka_t *make_instance(rd_kafka_type_t type, rd_kafka_conf_t *conf,
 								 char *errstr, size_t size);
@@ -303,8 +309,9 @@ make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
 	kafka_transaction_register(handle);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
 							 RD_KAFKA_EVENT_DR);
-	rd_kafka_conf_set_opaque(conf, handle->guard);
-	rd_kafka_conf_set_resolve_cb(conf, kafka_guard_resolve);
+	rd_kafka_conf_set_opaque(conf, handle);
+	rd_kafka_conf_set_resolve_cb(conf, resolve);
+	(void) rd_kafka_conf_set_ssl_cert_verify_cb(conf, verify);
 	handle->rk = make_instance(type, conf, errstr, sizeof(errstr));
 	if (handle->rk == NULL)
 	{
@@ -320,6 +327,34 @@ make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
 	rd_kafka_set_log_queue(handle->rk, handle->events);
 	kafka_handle_wake_on(handle, handle->events);
 	return handle;
+}
+
+/*
+ * In librdkafka's threads: finds the addresses of a name that are allowed.
+ */
+static int
+resolve(const char *node, const char *service, const struct addrinfo *hints,
+		struct addrinfo **result, void *handle)
+{
+	return kafka_guard_resolve(node, service, hints, result,
+							   ((KafkaHandle *) handle)->guard);
+}
+
+/*
+ * In librdkafka's threads: keeps what OpenSSL has against a certificate, which
+ * librdkafka does not tell.
+ */
+static int
+verify(rd_kafka_t *rk, const char *broker, int32_t id, int *error, int depth,
+	   const char *certificate, size_t size, char *errstr, size_t errstr_size,
+	   void *handle)
+{
+	if (*error == 0)
+		return 1;
+	__atomic_store_n(&((KafkaHandle *) handle)->certificate, *error,
+					 __ATOMIC_SEQ_CST);
+	snprintf(errstr, errstr_size, "error %d", *error);
+	return 0;
 }
 
 /*
@@ -379,19 +414,22 @@ static void
 take_error(KafkaHandle *handle, rd_kafka_event_t *event)
 {
 	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	const char *text = rd_kafka_event_error_string(event);
 
 	ereport(DEBUG1,
 			(errmsg_internal("Kafka client of server \"%s\": %s",
-							 handle->options->server,
-							 rd_kafka_event_error_string(event))));
+							 handle->options->server, text)));
+	/* the broker does not want this client's certificate, or misses one */
+	if (strstr(text, "SSL alert number") != NULL &&
+		(strstr(text, "certificate") != NULL || strstr(text, "unknown ca") != NULL))
+		err = RD_KAFKA_RESP_ERR__AUTHENTICATION;
 	if (handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
 		handle->error == RD_KAFKA_RESP_ERR__SSL)
 		return;
 	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && handle->reason[0] != '\0')
 		return;
 	handle->error = err;
-	strlcpy(handle->reason, rd_kafka_event_error_string(event),
-			sizeof(handle->reason));
+	strlcpy(handle->reason, text, sizeof(handle->reason));
 }
 
 static void

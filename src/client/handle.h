@@ -66,6 +66,7 @@ typedef struct KafkaHandle
 	int			wake[2];		/* pipe that librdkafka writes to */
 	int			refs;			/* the backend's and a running call's */
 	KafkaGuard *guard;			/* asked before each connection */
+	int			certificate;	/* OpenSSL's error, atomic */
 	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
 	char	   *transactional_id;	/* or NULL */
 	struct KafkaHandle *next_transactional; /* of transaction.c */
@@ -89,7 +90,7 @@ typedef struct KafkaHandle
 	bool		patient;		/* an interrupt waits a moment for the answer */
 	int64		interrupted;	/* when it came, ms of kafka_now_ms(); or 0 */
 	rd_kafka_resp_err_t error;	/* last error of the instance */
-	char		reason[256];	/* its text */
+	char		reason[512];	/* its text */
 } KafkaHandle;
 
 /* handle.c */

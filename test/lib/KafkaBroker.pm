@@ -147,7 +147,7 @@ sub bootstrap
 {
 	my ($self, $listener) = @_;
 
-	return $self->{bootstrap} unless defined $listener;
+	return $self->{bootstrap} if ($listener // 'PLAINTEXT') eq 'PLAINTEXT';
 	return $self->_tool('address', '--listener' => $listener);
 }
 

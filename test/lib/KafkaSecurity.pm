@@ -110,8 +110,8 @@ sub new
 
 =item $broker->server($node, $name, $listener, @options)
 
-Creates a foreign server for one of the listeners; options are SQL.  It trusts
-the test's authority.
+Creates a foreign server for one of the listeners; options are SQL.  Unless they
+say otherwise it trusts the test's authority.
 
 =cut
 
@@ -121,9 +121,10 @@ sub server
 	my %protocol = map { $_ => $_ } qw(PLAINTEXT SASL_PLAINTEXT SASL_SSL);
 	my $protocol = $protocol{$listener} // 'SSL';
 
-	push @options, "security_protocol '$protocol'";
-	push @options, "ssl_ca_pem '" . PostgreSQL::Test::Utils::slurp_file(certificates() . '/ca.pem') . "'"
-	  if $protocol =~ /SSL/;
+	my $authority = PostgreSQL::Test::Utils::slurp_file(certificates() . '/ca.pem');
+
+	push @options, "security_protocol '$protocol'" unless grep { /^security_protocol/ } @options;
+	push @options, "ssl_ca_pem '$authority'" unless grep { /^ssl_ca_pem/ } @options;
 	KafkaCluster::server($node, $name, $self->bootstrap($listener), @options);
 	return;
 }
