@@ -203,6 +203,13 @@ COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catal
 COMMENT ON FUNCTION kafka.produce_now(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) IS
 'send one message at once, whatever becomes of the transaction, wait for its acknowledgement by all in-sync replicas, and return where it is and its timestamp; value NULL is a tombstone, key NULL no key, partition NULL lets the partitioner choose; the key is bytes (bytea) or the text of any other type; headers is an object of strings, nulls, or arrays of these, or kafka.header[]; needs USAGE on the server';
 
+CREATE FUNCTION kafka.produce_row()
+RETURNS pg_catalog.trigger
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_produce_row';
+COMMENT ON FUNCTION kafka.produce_row() IS
+'AFTER trigger that sends rows as JSON: kafka.produce_row(server, topic, key columns...); DELETE, and UPDATE of the key, send a tombstone with the old key; FOR EACH ROW, or FOR EACH STATEMENT with transition tables; needs USAGE on the server of who changes the table';
+
 CREATE FUNCTION kafka.connections(
 	OUT server pg_catalog.text,
 	OUT client pg_catalog.text,
@@ -225,6 +232,7 @@ COMMENT ON FUNCTION kafka.disconnect_all() IS
 -- may be PUBLIC's, so nobody gets them without being named.
 REVOKE ALL ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.delete_topic(pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.produce_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.bytea, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.json, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;

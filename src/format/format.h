@@ -164,6 +164,8 @@ extern bool kafka_rowmap_next(KafkaRowMap *map, Datum *values, bool *nulls);
 extern void kafka_rowmap_check_writable(KafkaRowMap *map);
 extern void kafka_rowmap_encode(KafkaRowMap *map, const Datum *values,
 								const bool *nulls, KafkaMessage *message);
+extern int	kafka_output_begin(bool prints_names);
+extern bool kafka_output_prints_names(Oid type);
 extern void kafka_rowmap_fill_delivery(KafkaRowMap *map,
 									   const KafkaMessage *message,
 									   Datum *values, bool *nulls);

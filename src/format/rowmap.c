@@ -36,7 +36,6 @@ static void check_force(const KafkaRowMap *map, const KafkaColumn *column);
 static bool may_have_epoch(KafkaColumnSource source);
 static bool is_type_allowed(const KafkaColumn *column);
 static bool is_text_type(Oid type);
-static bool prints_names(Oid type);
 
 static const KafkaFormat *const formats[] = {
 	&kafka_format_json,
@@ -186,7 +185,7 @@ add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att, bool needed)
 	kafka_column_lookup(column);
 	check_column(column);
 	check_force(map, column);
-	map->prints_names |= prints_names(column->base);
+	map->prints_names |= kafka_output_prints_names(column->base);
 
 	switch (column->options->source)
 	{
@@ -342,11 +341,13 @@ is_text_type(Oid type)
 
 
 /*
- * Tells whether values of a type may be printed as names that depend on
- * search_path: those of pg_class and its like, and whatever is not built in.
+ * kafka_output_prints_names
+ *		Tells whether values of a type may be printed as names that depend on
+ *		search_path: those of pg_class and its like, and whatever is not built
+ *		in.
  */
-static bool
-prints_names(Oid type)
+bool
+kafka_output_prints_names(Oid type)
 {
 	Oid			element = get_element_type(type);
 

@@ -20,6 +20,7 @@
 #include "format/parse.h"
 #include "miscadmin.h"
 #include "topics.h"
+#include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -34,7 +35,6 @@ static void encode_headers(KafkaRowMap *map, const Datum *values,
 static void encode_payload(KafkaRowMap *map, const Datum *values,
 						   const bool *nulls, bool is_key,
 						   const char **bytes, size_t *len);
-static int	begin_portable_output(const KafkaRowMap *map);
 
 /*
  * Raises an error where the table's rows cannot become messages.
@@ -62,7 +62,7 @@ void
 kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 					KafkaMessage *message)
 {
-	int			nestlevel = begin_portable_output(map);
+	int			nestlevel = kafka_output_begin(map->prints_names);
 
 	memset(message, 0, sizeof(KafkaMessage));
 	if (kafka_topics_is_single(map->options->topic))
@@ -98,31 +98,35 @@ kafka_rowmap_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 }
 
 /*
- * Makes sure that what output functions print is read back as the same value
- * under any settings; returns the level for AtEOXact_GUC(), or 0.
+ * kafka_output_begin
+ *		Makes sure that what output functions print is read back as the same
+ *		value under any settings; returns the level for AtEOXact_GUC(), or 0.
  *
- * The settings are those of postgres_fdw; where they hold already, or do not
- * matter, nothing is changed.
+ * prints_names: what is printed may depend on search_path.  The settings are
+ * those of postgres_fdw; where they hold already, or do not matter, nothing is
+ * changed.
  */
-static int
-begin_portable_output(const KafkaRowMap *map)
+int
+kafka_output_begin(bool prints_names)
 {
+	static const char *const settings[][2] = {
+		{"datestyle", "ISO"},
+		{"intervalstyle", "postgres"},
+		{"extra_float_digits", "3"},
+		{"bytea_output", "hex"},
+		{"search_path", "pg_catalog"},
+	};
 	int			nestlevel;
 
 	if (DateStyle == USE_ISO_DATES && IntervalStyle == INTSTYLE_POSTGRES &&
-		extra_float_digits >= 1 && !map->prints_names)
+		extra_float_digits >= 1 && bytea_output == BYTEA_OUTPUT_HEX &&
+		!prints_names)
 		return 0;
 	nestlevel = NewGUCNestLevel();
-	if (map->prints_names)
-		(void) set_config_option("search_path", "pg_catalog", PGC_USERSET,
+	for (int i = 0; i < lengthof(settings) - (prints_names ? 0 : 1); i++)
+		(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 								 false);
-	(void) set_config_option("datestyle", "ISO", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "3", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return nestlevel;
 }
 
