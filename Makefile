@@ -4,6 +4,7 @@
 #   WERROR=1                       -Wall -Wextra -Werror, as CI builds
 #   ASSERT=1                       with PostgreSQL's assertions
 #   FUZZ=1                         with test/fuzz/*.c
+#   TESTING=1                      with places where tests can stop a process
 
 EXTENSION = kafka_fdw
 MODULE_big = kafka_fdw
@@ -33,6 +34,10 @@ SHLIB_LINK += $(RDKAFKA_LIBS)
 
 ifdef ASSERT
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+endif
+
+ifdef TESTING
+PG_CPPFLAGS += -DKAFKA_FDW_TESTING
 endif
 
 # PostgreSQL's own headers and callback types are not clean under -Wextra:
@@ -100,7 +105,7 @@ unexport MAKEFLAGS
 
 .PHONY: help demo test bench fuzz indent check-indent check-layers check-sql
 help:
-	@echo "make                  build kafka_fdw.so for PG_CONFIG=$(PG_CONFIG) (WERROR=1, ASSERT=1)"
+	@echo "make                  build kafka_fdw.so for PG_CONFIG=$(PG_CONFIG) (WERROR=1, ASSERT=1, TESTING=1)"
 	@echo "make install          install it there (as the owner of that installation)"
 	@echo "make demo             install what is needed and show the extension at work"
 	@echo "make test             all tests, in a copy of this tree, on a server and broker of their own"

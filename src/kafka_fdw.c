@@ -16,6 +16,7 @@
 
 #include "client/commit.h"
 #include "client/guard.h"
+#include "cut_point.h"
 #include "fmgr.h"
 #include "functions/connections.h"
 #include "ingest/ingest.h"
@@ -33,6 +34,9 @@ int			kafka_idle_timeout;
 char	   *kafka_allowed_brokers;
 char	   *kafka_kinit_command;
 int			kafka_max_workers;
+#ifdef KAFKA_FDW_TESTING
+char	   *kafka_stop_at;
+#endif
 
 static const struct config_enum_entry delivery_values[] = {
 	{"commit", KAFKA_DELIVERY_COMMIT, false},
@@ -92,6 +96,13 @@ _PG_init(void)
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 		kafka_ingest_init();
 	}
+#ifdef KAFKA_FDW_TESTING
+	DefineCustomStringVariable("kafka_fdw.stop_at",
+							   "Place where the process stops, for tests.",
+							   NULL,
+							   &kafka_stop_at, "",
+							   PGC_SUSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+#endif
 	MarkGUCPrefixReserved("kafka_fdw");
 	kafka_commit_init();
 	kafka_connections_init();

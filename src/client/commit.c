@@ -32,9 +32,12 @@
 #include "client/producer.h"
 #include "client/transaction.h"
 #include "compat.h"
+#include "cut_point.h"
 #include "miscadmin.h"
 #include "storage/predicate.h"
+#include "storage/proc.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 
 /* Where the log ended when a subtransaction came in. */
 typedef struct CommitMark
@@ -59,6 +62,7 @@ typedef struct CommitState
 	List	   *producers;		/* of KafkaProducer, those of the targets */
 	List	   *marks;			/* of CommitMark, outermost first */
 	bool		closed;			/* messages are being sent, or have been */
+	bool		timing;			/* the statement timeout runs */
 	bool		holding;		/* interrupts, until PostgreSQL's commit */
 } CommitState;
 
@@ -73,6 +77,8 @@ static void mark_level(void);
 static bool is_marked(int level);
 static void refuse_prepare(void);
 static void send_all(void);
+static void start_timeout(void);
+static void stop_timeout(void);
 static void send_one(void);
 static void send_in_transactions(void);
 static void open_target(CommitTarget *target, int64 bytes);
@@ -164,6 +170,7 @@ on_transaction(XactEvent event, void *arg)
 			forget_all();
 			break;
 		case XACT_EVENT_ABORT:
+			stop_timeout();
 			/* an ERROR has set the count of holds to zero */
 			if (pending.holding)
 				warn_committed();
@@ -305,13 +312,37 @@ send_all(void)
 	PreCommit_CheckForSerializationFailure();
 
 	old = MemoryContextSwitchTo(pending.context);
+	start_timeout();
 	kafka_log_rewind(pending.log);
 	if (messages == 1)
 		send_one();
 	else
 		send_in_transactions();
 	kafka_log_close(pending.log);
+	stop_timeout();
 	MemoryContextSwitchTo(old);
+	KAFKA_CUT_POINT("committed");
+}
+
+/*
+ * Has statement_timeout count anew for the commit: it does not run any more
+ * when a transaction commits, because nothing in PostgreSQL takes long there.
+ */
+static void
+start_timeout(void)
+{
+	if (StatementTimeout <= 0 || get_timeout_active(STATEMENT_TIMEOUT))
+		return;
+	enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+	pending.timing = true;
+}
+
+static void
+stop_timeout(void)
+{
+	if (pending.timing)
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	pending.timing = false;
 }
 
 /*
@@ -329,14 +360,13 @@ send_one(void)
 	target = list_nth(pending.targets, number);
 	kafka_options_set(target->options, "linger.ms", "0");
 	target->producer = kafka_producer_open(target->options);
+	pending.producers = list_make1(target->producer);
 	kafka_producer_be_patient(target->producer);
 	kafka_producer_send(target->producer, &message, NULL);
+	KAFKA_CUT_POINT("sent");
 	kafka_producer_flush(target->producer);
-
-	HOLD_INTERRUPTS();
-	pending.holding = true;
-
-	kafka_producer_close(target->producer);
+	hold_interrupts();
+	close_producers();
 }
 
 /*
@@ -359,8 +389,10 @@ send_in_transactions(void)
 			open_target(target, bytes);
 		kafka_producer_send(target->producer, &message, NULL);
 	}
+	KAFKA_CUT_POINT("sent");
 	foreach(lc, pending.producers)
 		kafka_producer_flush(lfirst(lc));
+	KAFKA_CUT_POINT("flushed");
 	foreach(lc, pending.producers)
 	{
 		kafka_producer_commit(lfirst(lc));

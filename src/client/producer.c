@@ -154,7 +154,7 @@ end_producer(KafkaProducer *producer, bool keep)
 		ereport(WARNING,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 				 errmsg("it is not known whether Kafka has committed the messages of the transaction"),
-				 errdetail("Kafka was asked to commit them and has not answered, and the transaction is rolled back here.")));
+				 errdetail("Kafka was asked to commit them and has not confirmed it; the transaction is rolled back here.")));
 	else if (producer->sent > 0 && !producer->transactional)
 		warn_unflushed(producer, handle);
 	if (!keep && handle->transaction != KAFKA_TRANSACTION_OPEN)

@@ -64,17 +64,17 @@ typedef struct RowTrigger
 typedef void (*RowAction) (RowTrigger *trigger, HeapTuple tuple, void *arg);
 
 static void check_call(FunctionCallInfo fcinfo);
-static void begin_trigger(RowTrigger *trigger, TriggerData * data);
+static void begin_trigger(RowTrigger *trigger, TriggerData *data);
 static void take_keys(RowTrigger *trigger);
 static void open_sink(RowTrigger *trigger);
 static void close_sink(RowTrigger *trigger);
 static void fire_row(RowTrigger *trigger);
 static void fire_statement(RowTrigger *trigger);
-static void for_rows(RowTrigger *trigger, Tuplestorestate * rows,
+static void for_rows(RowTrigger *trigger, Tuplestorestate *rows,
 					 RowAction action, void *arg);
-static Tuplestorestate * need_table(RowTrigger *trigger, Tuplestorestate * table,
-									const char *name);
-static HTAB * make_key_table(MemoryContext context);
+static Tuplestorestate *need_table(RowTrigger *trigger, Tuplestorestate *table,
+								   const char *name);
+static HTAB *make_key_table(MemoryContext context);
 static uint32 hash_key(const void *key, Size size);
 static int	compare_keys(const void *a, const void *b, Size size);
 static RowKey copy_key(RowKey key);
@@ -142,7 +142,7 @@ check_call(FunctionCallInfo fcinfo)
 }
 
 static void
-begin_trigger(RowTrigger *trigger, TriggerData * data)
+begin_trigger(RowTrigger *trigger, TriggerData *data)
 {
 	char	  **args = data->tg_trigger->tgargs;
 
@@ -264,7 +264,7 @@ fire_statement(RowTrigger *trigger)
  * Calls a function for each row of a transition table.
  */
 static void
-for_rows(RowTrigger *trigger, Tuplestorestate * rows, RowAction action,
+for_rows(RowTrigger *trigger, Tuplestorestate *rows, RowAction action,
 		 void *arg)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(trigger->desc,
@@ -288,7 +288,7 @@ for_rows(RowTrigger *trigger, Tuplestorestate * rows, RowAction action,
 }
 
 static Tuplestorestate *
-need_table(RowTrigger *trigger, Tuplestorestate * table, const char *name)
+need_table(RowTrigger *trigger, Tuplestorestate *table, const char *name)
 {
 	if (table == NULL)
 		ereport(ERROR,

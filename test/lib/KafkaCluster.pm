@@ -115,6 +115,14 @@ package KafkaCluster::Session;
 
 sub pid { return $_[0]->{pid}; }
 
+# Says whether its backend has stopped, as at a place named by kafka_fdw.stop_at.
+sub stopped
+{
+	my ($self) = @_;
+
+	return PostgreSQL::Test::Utils::slurp_file("/proc/$self->{pid}/stat") =~ /\) T /;
+}
+
 # Sends SQL without waiting for its end.
 sub send
 {
