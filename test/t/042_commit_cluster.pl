@@ -86,7 +86,7 @@ my $leader;
 ok(KafkaCluster::wait_for(sub { $leader = leader($all) }), 'a topic that wants all replicas');
 my ($gone) = grep { $_ != $leader } 1 .. 3;
 $broker->kill($gone);
-$node->safe_psql('postgres', q{ALTER SERVER k OPTIONS (SET timeout '5s')});
+$node->safe_psql('postgres', q{ALTER SERVER k OPTIONS (SET timeout '2s')});
 foreach my $count (1, 2)
 {
 	my ($seconds, $err) =
