@@ -43,6 +43,7 @@
 #include "miscadmin.h"
 #include "optimizer/pathnode.h"
 #include "utils/acl.h"
+#include "catalog/pg_database.h"
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_foreign_server.h"
 #include "varatt.h"
@@ -249,6 +250,16 @@ kafka_compat_is_virtual(Form_pg_attribute attribute)
 /*
  * Ingest.
  */
+
+static inline bool
+kafka_compat_owns_database(Oid dbid, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, dbid, roleid);
+#else
+	return pg_database_ownercheck(dbid, roleid);
+#endif
+}
 
 /* 17: a worker may run as a role that cannot log in. */
 #if PG_VERSION_NUM >= 170000

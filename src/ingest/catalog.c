@@ -96,6 +96,9 @@ static KafkaStatement settle_copy = {
 	"WHERE id = $1 AND identity = $4 AND enabled",
 	4, {INT4OID, BOOLOID, TEXTOID, TEXTOID}
 };
+static KafkaStatement select_version = {
+	"SELECT extversion FROM pg_extension WHERE extname = 'kafka_fdw'"
+};
 static KafkaStatement select_error = {
 	"SELECT error FROM kafka.subscription_error WHERE subscription = $1",
 	1, {TEXTOID}
@@ -159,6 +162,31 @@ kafka_catalog_relation(void)
 		getExtensionOfObject(RelationRelationId, relation) != extension)
 		return InvalidOid;
 	return relation;
+}
+
+/*
+ * kafka_catalog_check_version
+ *		Raises an ERROR, which a restart of the server mends, where the SQL
+ *		objects are of another version than this library.
+ *
+ * A preloaded library stays what it was when the server started.
+ */
+void
+kafka_catalog_check_version(void)
+{
+	KafkaCatalogScope scope;
+	char	   *version;
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&select_version, NULL, NULL);
+	version = TextDatumGetCString(kafka_catalog_column(0, 1));
+	if (strcmp(version, KAFKA_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CANNOT_CONNECT_NOW),
+				 errmsg("extension \"kafka_fdw\" has version %s, but the library in this server has version %s",
+						version, KAFKA_VERSION),
+				 errhint("Restart the server if the library has been replaced, or use ALTER EXTENSION kafka_fdw UPDATE.")));
+	kafka_catalog_leave(&scope);
 }
 
 /*

@@ -92,7 +92,11 @@ typedef struct KafkaDependent
 	char	   *object;			/* type and name */
 } KafkaDependent;
 
+/* the version of the SQL objects that this library is for */
+#define KAFKA_VERSION "1.0"
+
 extern Oid	kafka_catalog_relation(void);
+extern void kafka_catalog_check_version(void);
 extern void kafka_catalog_lock(int32 id, LOCKMODE mode);
 extern char *kafka_catalog_identity(void);
 

@@ -230,7 +230,10 @@ read_definition(KafkaWorker *worker)
 	MemoryContextSwitchTo(worker->context);
 	worker->catalog = kafka_catalog_relation();
 	if (OidIsValid(worker->catalog))
+	{
+		kafka_catalog_check_version();
 		subscription = kafka_catalog_by_id(worker->id);
+	}
 	worker->subscription = NULL;
 	if (subscription != NULL && subscription->enabled &&
 		subscription->owner == GetUserId() &&
