@@ -256,6 +256,7 @@ CREATE TABLE kafka.subscription (
 	target			pg_catalog.regclass,
 	topic			pg_catalog.text NOT NULL,
 	command			pg_catalog.text,
+	search_path		pg_catalog.text,
 	mode			pg_catalog.text NOT NULL,
 	key_columns		pg_catalog.text[],
 	workers			pg_catalog.int4 NOT NULL,
@@ -285,6 +286,8 @@ COMMENT ON COLUMN kafka.subscription.topic IS
 'the source''s option topic, which the positions belong to';
 COMMENT ON COLUMN kafka.subscription.command IS
 'SQL that is run for each batch in place of the insert; NULL for none';
+COMMENT ON COLUMN kafka.subscription.search_path IS
+'search_path of the session that has set the command, which its names are looked up in';
 COMMENT ON COLUMN kafka.subscription.mode IS
 'insert, or upsert: the last message of a key wins, and one without a value deletes';
 COMMENT ON COLUMN kafka.subscription.key_columns IS
@@ -526,6 +529,17 @@ LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_wait_for_subscription';
 COMMENT ON FUNCTION kafka.wait_for_subscription(pg_catalog.text, pg_catalog.interval) IS
 'wait until everything that was in the topic at the time of the call is in the target, and return true; false after timeout (NULL: no limit); an error if the subscription is disabled or stopped, or in a REPEATABLE READ transaction';
+
+CREATE FUNCTION kafka.retry_dead_letters(
+	subscription pg_catalog.text,
+	"limit" pg_catalog.int4 DEFAULT NULL,
+	ids pg_catalog.int8[] DEFAULT NULL,
+	OUT succeeded pg_catalog.int8,
+	OUT failed pg_catalog.int8)
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_retry_dead_letters';
+COMMENT ON FUNCTION kafka.retry_dead_letters(pg_catalog.text, pg_catalog.int4, pg_catalog.int8[]) IS
+'apply messages of kafka.dead_letter as the subscription would now, in the order they were put there, at most limit of them or those with these ids; what succeeds is deleted, what fails again keeps the new error';
 
 CREATE FUNCTION kafka.subscription_stats(
 	OUT id pg_catalog.int4,

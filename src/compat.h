@@ -250,6 +250,30 @@ kafka_compat_is_virtual(Form_pg_attribute attribute)
 /*
  * Ingest.
  */
+#include "catalog/pg_namespace.h"
+
+static inline AclResult
+kafka_compat_schema_aclcheck(Oid schema, Oid roleid, AclMode mode)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, schema, roleid, mode);
+#else
+	return pg_namespace_aclcheck(schema, roleid, mode);
+#endif
+}
+
+/*
+ * Raises an ERROR where the current user may not run a statement.
+ */
+static inline void
+kafka_compat_check_permissions(PlannedStmt *statement)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecCheckPermissions(statement->rtable, statement->permInfos, true);
+#else
+	(void) ExecCheckRTPerms(statement->rtable, true);
+#endif
+}
 
 static inline bool
 kafka_compat_owns_database(Oid dbid, Oid roleid)

@@ -17,6 +17,7 @@
 /* subscription_find.c */
 extern KafkaSubscription *kafka_subscription_find(const char *name);
 extern KafkaSubscription *kafka_subscription_lock(const char *name);
+extern KafkaSubscription *kafka_subscription_share(const char *name);
 extern void kafka_subscription_lock_unchanged(const KafkaSubscription *subscription);
 extern KafkaConsumer *kafka_subscription_connect(const KafkaSubscription *subscription,
 												 int64 timeout);

@@ -19,8 +19,10 @@
 #include "format/format.h"
 #include "functions/subscription.h"
 #include "ingest/apply.h"
+#include "ingest/command.h"
 #include "ingest/relations.h"
 #include "miscadmin.h"
+#include "topics.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -73,7 +75,10 @@ kafka_subscription_read(FunctionCallInfo fcinfo,
 	if (!PG_ARGISNULL(2))
 		subscription->target = PG_GETARG_OID(2);
 	if (!PG_ARGISNULL(4))
+	{
 		subscription->command = get_text(fcinfo, 4);
+		subscription->search_path = kafka_command_search_path();
+	}
 	if (!PG_ARGISNULL(5) &&
 		!kafka_mode_by_name(get_text(fcinfo, 5), &subscription->mode))
 		reject_choice("mode", get_text(fcinfo, 5), "\"insert\" or \"upsert\"");
@@ -143,7 +148,7 @@ reset_setting(KafkaSubscription *subscription, const char *name)
 	if (strcmp(name, "target") == 0)
 		subscription->target = InvalidOid;
 	else if (strcmp(name, "command") == 0)
-		subscription->command = NULL;
+		subscription->command = subscription->search_path = NULL;
 	else if (strcmp(name, "mode") == 0)
 		subscription->mode = KAFKA_MODE_INSERT;
 	else if (strcmp(name, "key_columns") == 0)
@@ -298,6 +303,16 @@ check_settings(const KafkaSubscription *subscription)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("batch_rows must be between 1 and %d",
 						MAX_BATCH_ROWS)));
+	if (!OidIsValid(subscription->target) && subscription->command == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a subscription needs a target or a command")));
+	if (subscription->command != NULL &&
+		(subscription->mode != KAFKA_MODE_INSERT ||
+		 subscription->key_columns != NIL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a subscription with a command has no mode and no key columns")));
 	if (subscription->error_limit != 0 &&
 		subscription->on_error == KAFKA_BAD_STOP)
 		ereport(ERROR,
@@ -308,6 +323,13 @@ check_settings(const KafkaSubscription *subscription)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("dead_letter_topic needs on_error \"dead_letter\"")));
+	if (subscription->dead_letter_topic != NULL &&
+		kafka_topics_include(kafka_subscription_topic(subscription),
+							 subscription->dead_letter_topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dead_letter_topic \"%s\" is a topic that the subscription reads",
+						subscription->dead_letter_topic)));
 }
 
 /*
@@ -318,16 +340,10 @@ check_supported(const KafkaSubscription *subscription)
 {
 	const char *what = NULL;
 
-	if (!OidIsValid(subscription->target))
-		what = "a subscription without target";
-	else if (subscription->command != NULL)
-		what = "command";
-	else if (subscription->mode != KAFKA_MODE_INSERT)
+	if (subscription->mode != KAFKA_MODE_INSERT)
 		what = "mode";
 	else if (subscription->key_columns != NIL)
 		what = "key_columns";
-	else if (subscription->dead_letter_topic != NULL)
-		what = "dead_letter_topic";
 	else if (subscription->group_id != NULL)
 		what = "group_id";
 	if (what != NULL)

@@ -18,6 +18,8 @@
 
 #define MIN_TIMEOUT 1000		/* ms for Kafka to answer */
 
+static KafkaSubscription *lock_as(const char *name, LOCKMODE mode);
+
 /*
  * kafka_subscription_find
  *		Returns the subscription; raises an ERROR where there is none or it is
@@ -47,10 +49,26 @@ kafka_subscription_find(const char *name)
 KafkaSubscription *
 kafka_subscription_lock(const char *name)
 {
+	return lock_as(name, AccessExclusiveLock);
+}
+
+/*
+ * kafka_subscription_share
+ *		The same, with the subscription locked against changes only.
+ */
+KafkaSubscription *
+kafka_subscription_share(const char *name)
+{
+	return lock_as(name, AccessShareLock);
+}
+
+static KafkaSubscription *
+lock_as(const char *name, LOCKMODE mode)
+{
 	KafkaSubscription *subscription = kafka_subscription_find(name);
 	int32		id = subscription->id;
 
-	kafka_catalog_lock(id, AccessExclusiveLock);
+	kafka_catalog_lock(id, mode);
 	subscription = kafka_subscription_find(name);
 	if (subscription->id != id)
 		ereport(ERROR,

@@ -12,8 +12,10 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "commands/trigger.h"
 #include "ingest/apply.h"
 #include "ingest/relations.h"
+#include "utils/guc.h"
 
 static const KafkaApplyMethod *choose_method(const KafkaApply *apply);
 
@@ -48,6 +50,8 @@ kafka_apply_check(KafkaApply *apply)
 static const KafkaApplyMethod *
 choose_method(const KafkaApply *apply)
 {
+	if (apply->subscription->command != NULL)
+		return &kafka_apply_command;
 	return &kafka_apply_copy;
 }
 
@@ -55,14 +59,21 @@ choose_method(const KafkaApply *apply)
  * kafka_apply_run
  *		Applies the messages [first, last), or as many of them as fit into a
  *		batch; last then says how many.
+ *
+ * Settings that triggers and the like have changed, the role among them, do
+ * not outlive it.
  */
 void
 kafka_apply_run(KafkaApply *apply)
 {
+	int			nestlevel = NewGUCNestLevel();
+
 	apply->rows = 0;
+	apply->again = false;
 	apply->batch->reached = apply->first;
 	apply->batch->decoding = false;
 	apply->method->apply(apply);
+	AtEOXact_GUC(false, nestlevel);
 }
 
 /*
@@ -75,4 +86,17 @@ kafka_apply_close(KafkaApply *apply)
 	if (apply->target != NULL)
 		table_close(apply->target, NoLock);
 	table_close(apply->source, NoLock);
+}
+
+/*
+ * kafka_apply_fire_triggers
+ *		Fires deferred constraint triggers at once: as the current user and not,
+ *		before PostgreSQL 18, as whoever commits.
+ */
+void
+kafka_apply_fire_triggers(void)
+{
+	ConstraintsSetStmt statement = {.type = T_ConstraintsSetStmt};
+
+	AfterTriggerSetState(&statement);
 }

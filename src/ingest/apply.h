@@ -35,8 +35,10 @@ typedef struct KafkaApply
 	bool		careful;		/* messages that cannot be decoded become bad
 								 * ones of the batch, and no ERROR */
 
-	/* told by it */
+	/* told by it, again also when it ends with an ERROR */
 	int64		rows;			/* that were stored */
+	bool		again;			/* ended with an ERROR, but knows more bad
+								 * messages now and wants to pass them by */
 } KafkaApply;
 
 /*
@@ -59,11 +61,13 @@ typedef struct KafkaApplyMethod
 
 /* apply_*.c */
 extern const KafkaApplyMethod kafka_apply_copy;
+extern const KafkaApplyMethod kafka_apply_command;
 
 extern void kafka_apply_open(KafkaApply *apply,
 							 const KafkaSubscription *subscription);
 extern void kafka_apply_check(KafkaApply *apply);
 extern void kafka_apply_run(KafkaApply *apply);
 extern void kafka_apply_close(KafkaApply *apply);
+extern void kafka_apply_fire_triggers(void);
 
 #endif							/* KAFKA_APPLY_H */

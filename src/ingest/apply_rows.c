@@ -76,7 +76,7 @@ kafka_apply_rows_next(void *arg, Datum *values, bool *nulls)
 {
 	KafkaApplyRows *rows = arg;
 	bool		more = rows->count < rows->apply->subscription->batch_rows &&
-	rows->rows->failed < KAFKA_AHEAD_BAD;
+	rows->rows->failed < KAFKA_SEARCH_BAD;
 
 	if (!kafka_batch_rows_next(rows->rows, more,
 							   rows->direct ? values : rows->values,

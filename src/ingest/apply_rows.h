@@ -10,10 +10,8 @@
 
 #include "format/batch_rows.h"
 #include "ingest/apply.h"
+#include "ingest/batch_search.h"
 #include "ingest/relations.h"
-
-/* bad messages after which a transaction ends early, for their errors' sake */
-#define KAFKA_AHEAD_BAD 10000
 
 typedef struct KafkaApplyRows
 {

@@ -18,17 +18,30 @@
  */
 #include "postgres.h"
 
+#include "format/format.h"
 #include "ingest/batch_search.h"
 
 #define SMALL_STEP 16
 
+/* what is no message */
+#define SEVERAL (-1)
+#define NONE (-2)
+
+static bool is_bad_message(const ErrorData *error);
+static bool is_policy_violation(const ErrorData *error);
+static int	note_failed(KafkaBatchSearch *search, int last, int reached);
 static int	find_suspect(const KafkaBatchSearch *search, int last);
+static void limit_known(KafkaBatchSearch *search);
+static void note_found(KafkaBatchSearch *search, int i);
 
 void
-kafka_search_begin(KafkaBatchSearch *search, KafkaBatch *batch)
+kafka_search_begin(KafkaBatchSearch *search, KafkaBatch *batch, bool careful,
+				   bool passes)
 {
 	memset(search, 0, sizeof(KafkaBatchSearch));
 	search->batch = batch;
+	search->careful = careful;
+	search->passes = passes;
 	search->step = batch->count;
 }
 
@@ -61,15 +74,90 @@ kafka_search_done(KafkaBatchSearch *search, int last)
 }
 
 /*
- * kafka_search_failed
- *		Takes note that the messages before last cannot be applied together.
- *		Returns the one that cannot be, if there is only one to suspect, -1 if
- *		there are more, and -2 if there is none.
+ * kafka_search_handle_error
+ *		Decides how to go on after an error; false when there is no way.
+ *
+ * Before that, what cannot be applied is tried alone, for the error to say
+ * which message it is.
+ */
+bool
+kafka_search_handle_error(KafkaBatchSearch *search, const KafkaApply *apply,
+						  const ErrorData *error)
+{
+	KafkaBatch *batch = search->batch;
+	int			suspect;
+
+	if (apply->again)
+		limit_known(search);
+	else if (batch->decoding && search->passes && !search->careful)
+		search->careful = true;
+	else
+	{
+		suspect = note_failed(search, apply->last, batch->reached);
+		if (suspect == NONE)
+			return false;
+		if (suspect == SEVERAL)
+			return true;
+		if (search->passes && is_bad_message(error))
+		{
+			kafka_batch_set_error(batch, suspect, error);
+			note_found(search, suspect);
+		}
+		else if (apply->last - apply->first == 1)
+			return false;
+		else
+			kafka_search_cut(search, suspect);
+	}
+	return true;
+}
+
+/*
+ * Says whether an error that came of a single message is that message's: one
+ * about values, or that a trigger or a check of a view raises.
+ *
+ * All others, such as of a missing table or privilege, would come of the next
+ * message too.
+ */
+static bool
+is_bad_message(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_TRIGGERED_ACTION_EXCEPTION:
+		case ERRCODE_CARDINALITY_VIOLATION:
+		case ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION:
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
+			return true;
+		default:
+			return kafka_error_is_about_data(error) ||
+				is_policy_violation(error);
+	}
+}
+
+/*
+ * Says whether a row violates row-level security, whose SQLSTATE is that of a
+ * missing privilege.
+ */
+static bool
+is_policy_violation(const ErrorData *error)
+{
+	const char *message = "new row violates row-level security policy";
+
+	return error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
+		error->message_id != NULL &&
+		strncmp(error->message_id, message, strlen(message)) == 0;
+}
+
+/*
+ * Takes note that the messages before last cannot be applied together.
+ * Returns the one that cannot be, if there is only one to suspect, or SEVERAL
+ * or NONE.
  *
  * Messages before reached had been looked at when it failed.
  */
-int
-kafka_search_failed(KafkaBatchSearch *search, int last, int reached)
+static int
+note_failed(KafkaBatchSearch *search, int last, int reached)
 {
 	bool		guessed = search->guess > 0;
 	int			suspect;
@@ -79,7 +167,7 @@ kafka_search_failed(KafkaBatchSearch *search, int last, int reached)
 	suspect = find_suspect(search, reached);
 	search->bad = reached;
 	search->guess = 0;
-	if (suspect == -1 && reached < last && !guessed)
+	if (suspect == SEVERAL && reached < last && !guessed)
 		search->guess = reached - 1;
 	return suspect;
 }
@@ -96,12 +184,29 @@ kafka_search_cut(KafkaBatchSearch *search, int last)
 }
 
 /*
- * kafka_search_found
- *		Takes note that a bad message is known now; what follows is tried
- *		together with it.
+ * More bad messages are known.  The same messages are tried again, or fewer
+ * where so many are bad that their errors take much memory.
  */
-void
-kafka_search_found(KafkaBatchSearch *search, int i)
+static void
+limit_known(KafkaBatchSearch *search)
+{
+	int			i = search->first;
+
+	if (search->batch->nbad < KAFKA_SEARCH_BAD)
+		return;
+	for (int n = 0; n < KAFKA_SEARCH_BAD && i < search->batch->count; i++)
+		if (kafka_batch_error(search->batch, i) != NULL)
+			n++;
+	if (i < search->batch->count)
+		kafka_search_cut(search, i);
+}
+
+/*
+ * Takes note that a bad message is known now; what follows is tried together
+ * with it.
+ */
+static void
+note_found(KafkaBatchSearch *search, int i)
 {
 	search->step = Max(SMALL_STEP, 2 * (i - search->since));
 	search->since = i;
@@ -110,20 +215,20 @@ kafka_search_found(KafkaBatchSearch *search, int i)
 }
 
 /*
- * Returns the only message before last that is not known to be bad, or what
- * kafka_search_failed() says instead.
+ * Returns the only message before last that is not known to be bad, SEVERAL or
+ * NONE.
  */
 static int
 find_suspect(const KafkaBatchSearch *search, int last)
 {
-	int			suspect = -2;
+	int			suspect = NONE;
 
 	for (int i = search->first; i < last; i++)
 	{
 		if (kafka_batch_error(search->batch, i) != NULL)
 			continue;
 		if (suspect >= 0)
-			return -1;
+			return SEVERAL;
 		suspect = i;
 	}
 	return suspect;

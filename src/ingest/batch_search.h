@@ -8,11 +8,14 @@
 #ifndef KAFKA_BATCH_SEARCH_H
 #define KAFKA_BATCH_SEARCH_H
 
-#include "batch.h"
+#include "ingest/apply.h"
 
 typedef struct KafkaBatchSearch
 {
 	KafkaBatch *batch;
+	bool		passes;			/* bad messages are passed by */
+	bool		careful;		/* some cannot be decoded: catch the error of
+								 * each */
 	int			first;			/* messages before it are done */
 	int			bad;			/* [first, bad) fails; 0: nothing is known */
 	int			guess;			/* [first, guess) may succeed; 0: no idea */
@@ -20,12 +23,16 @@ typedef struct KafkaBatchSearch
 	int			step;			/* messages to try at once */
 } KafkaBatchSearch;
 
-extern void kafka_search_begin(KafkaBatchSearch *search, KafkaBatch *batch);
+/* bad messages that one transaction deals with at most, more or less */
+#define KAFKA_SEARCH_BAD 10000
+
+extern void kafka_search_begin(KafkaBatchSearch *search, KafkaBatch *batch,
+							   bool careful, bool passes);
 extern int	kafka_search_next(const KafkaBatchSearch *search);
 extern void kafka_search_done(KafkaBatchSearch *search, int last);
-extern int	kafka_search_failed(KafkaBatchSearch *search, int last,
-								int reached);
+extern bool kafka_search_handle_error(KafkaBatchSearch *search,
+									  const KafkaApply *apply,
+									  const ErrorData *error);
 extern void kafka_search_cut(KafkaBatchSearch *search, int last);
-extern void kafka_search_found(KafkaBatchSearch *search, int i);
 
 #endif							/* KAFKA_BATCH_SEARCH_H */

@@ -39,9 +39,9 @@
 	"batch_rows, (extract(epoch from batch_interval) * 1000)::int4, " \
 	"on_error, enabled, identity, xmin, " \
 	"target::oid, command, key_columns, partitions, dead_letter_topic, " \
-	"error_limit, group_id"
+	"error_limit, group_id, search_path"
 
-#define SUBSCRIPTION_VALUES 18
+#define SUBSCRIPTION_VALUES 19
 
 static KafkaStatement select_enabled = {
 	"SELECT " SUBSCRIPTION_COLUMNS " FROM kafka.subscription "
@@ -61,12 +61,12 @@ static KafkaStatement insert_subscription = {
 	"INSERT INTO kafka.subscription (subscription, owner, source, topic, "
 	"mode, workers, batch_rows, batch_interval, on_error, enabled, identity, "
 	"target, command, key_columns, partitions, dead_letter_topic, "
-	"error_limit, group_id) "
+	"error_limit, group_id, search_path) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8 * interval '1 ms', $9, $10, $11, "
-	"$12, $13, $14, $15, $16, $17, $18) RETURNING id",
-	18, {TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID,
+	"$12, $13, $14, $15, $16, $17, $18, $19) RETURNING id",
+	19, {TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID,
 		TEXTOID, BOOLOID, TEXTOID, OIDOID, TEXTOID, TEXTARRAYOID, INT4ARRAYOID,
-	TEXTOID, INT4OID, TEXTOID}
+	TEXTOID, INT4OID, TEXTOID, TEXTOID}
 };
 static KafkaStatement update_subscription = {
 	"UPDATE kafka.subscription SET subscription = $1, owner = $2, source = $3, "
@@ -74,10 +74,10 @@ static KafkaStatement update_subscription = {
 	"batch_interval = $8 * interval '1 ms', on_error = $9, enabled = $10, "
 	"identity = $11, target = $12, command = $13, key_columns = $14, "
 	"partitions = $15, dead_letter_topic = $16, error_limit = $17, "
-	"group_id = $18 WHERE id = $19",
-	19, {TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID,
+	"group_id = $18, search_path = $19 WHERE id = $20",
+	20, {TEXTOID, OIDOID, OIDOID, TEXTOID, TEXTOID, INT4OID, INT4OID, INT4OID,
 		TEXTOID, BOOLOID, TEXTOID, OIDOID, TEXTOID, TEXTARRAYOID, INT4ARRAYOID,
-	TEXTOID, INT4OID, TEXTOID, INT4OID}
+	TEXTOID, INT4OID, TEXTOID, TEXTOID, INT4OID}
 };
 static KafkaStatement touch_subscription = {
 	"UPDATE kafka.subscription SET enabled = enabled WHERE id = $1",
@@ -337,6 +337,7 @@ put_values(const KafkaSubscription *subscription, Datum *values, bool *nulls)
 	values[16] = Int32GetDatum(subscription->error_limit);
 	nulls[16] = subscription->error_limit == 0;
 	values[17] = text_or_null(subscription->group_id, &nulls[17]);
+	values[18] = text_or_null(subscription->search_path, &nulls[18]);
 }
 
 /*
@@ -602,6 +603,7 @@ read_subscription(const KafkaCatalogScope *scope, int row)
 	value = kafka_catalog_column_or_null(row, 19, &isnull);
 	subscription->error_limit = isnull ? 0 : DatumGetInt32(value);
 	subscription->group_id = get_text(row, 20);
+	subscription->search_path = get_text(row, 21);
 	MemoryContextSwitchTo(old);
 	return subscription;
 }

@@ -42,6 +42,7 @@ typedef struct KafkaSubscription
 	char	   *topic;			/* the source's option when positions were
 								 * stored; may be a list or a pattern */
 	char	   *command;		/* or NULL */
+	char	   *search_path;	/* of the command, or NULL */
 	KafkaSubscriptionMode mode;
 	List	   *key_columns;	/* names, or NIL */
 	int			workers;

@@ -66,11 +66,36 @@ static KafkaStatement insert_letter = {
 		BYTEAOID, BYTEAOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTOID, TEXTOID,
 	TEXTOID, TEXTOID}
 };
+static KafkaStatement lock_letters = {
+	"SELECT id, topic, partition, \"offset\", \"timestamp\", timestamp_type, "
+	"leader_epoch, key, value, "
+	"ARRAY(SELECT h.name FROM unnest(headers) WITH ORDINALITY "
+	"AS h (name, value, n) ORDER BY h.n), "
+	"ARRAY(SELECT h.value FROM unnest(headers) WITH ORDINALITY "
+	"AS h (name, value, n) ORDER BY h.n) "
+	"FROM kafka.dead_letter WHERE subscription = $1 AND id > $2 "
+	"AND ($3 IS NULL OR id = ANY ($3)) ORDER BY id LIMIT $4 FOR UPDATE",
+	4, {TEXTOID, INT8OID, INT8ARRAYOID, INT4OID}
+};
+static KafkaStatement update_letter = {
+	"UPDATE kafka.dead_letter SET sqlstate = $2, message = $3, detail = $4, "
+	"context = $5, attempts = attempts + 1, tried_at = now() WHERE id = $1",
+	5, {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}
+};
+static KafkaStatement delete_letters = {
+	"DELETE FROM kafka.dead_letter WHERE id = ANY ($1)",
+	1, {INT8ARRAYOID}
+};
 static KafkaStatement count_letters = {
 	"SELECT count(*) FROM kafka.dead_letter WHERE subscription = $1",
 	1, {TEXTOID}
 };
 
+static void put_error(const ErrorData *error, Datum *values, bool *nulls);
+static void read_letter(KafkaMessage *message, int row);
+static void read_headers(KafkaMessage *message, int row);
+static const char *get_bytes(int row, int column, size_t *len);
+static const char *copy_bytes(Datum value, size_t *len);
 static Datum bytes_or_null(const char *bytes, size_t len, bool *isnull);
 static Datum clipped_or_null(const char *str, bool *isnull);
 static char *header_name(const char *name);
@@ -178,10 +203,7 @@ kafka_dead_letter_add(const KafkaSubscription *subscription,
 	values[10] = PointerGetDatum(construct_md_array(contents, empty, 1, &n,
 													&lower, BYTEAOID, -1,
 													false, TYPALIGN_INT));
-	values[11] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-	values[12] = clipped_or_null(error->message, &nulls[12]);
-	values[13] = clipped_or_null(error->detail, &nulls[13]);
-	values[14] = clipped_or_null(error->context, &nulls[14]);
+	put_error(error, &values[11], &nulls[11]);
 
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&insert_letter, values, nulls);
@@ -214,6 +236,167 @@ kafka_dead_letter_check_none(const KafkaSubscription *subscription)
 				 errhint("Use kafka.retry_dead_letters(), or delete them from kafka.dead_letter.")));
 }
 
+/*
+ * kafka_dead_letters_lock
+ *		Reads messages whose id is greater than after, and, unless ids is NULL,
+ *		one of those, and keeps them from other sessions.
+ */
+void
+kafka_dead_letters_lock(const KafkaSubscription *subscription, int64 after,
+						ArrayType *ids, int limit, KafkaDeadLetters *letters)
+{
+	KafkaCatalogScope scope;
+	Datum		values[] = {
+		CStringGetTextDatum(subscription->name), Int64GetDatum(after),
+		PointerGetDatum(ids), Int32GetDatum(limit)
+	};
+	bool		nulls[] = {false, false, ids == NULL, false};
+	MemoryContext old;
+
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&lock_letters, values, nulls);
+	old = MemoryContextSwitchTo(scope.context);
+	letters->count = (int) SPI_processed;
+	letters->ids = palloc_array(int64, letters->count);
+	letters->messages = palloc0_array(KafkaMessage, letters->count);
+	for (int i = 0; i < letters->count; i++)
+	{
+		letters->ids[i] = DatumGetInt64(kafka_catalog_column(i, 1));
+		read_letter(&letters->messages[i], i);
+	}
+	MemoryContextSwitchTo(old);
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * kafka_dead_letter_set_error
+ *		Stores why a message could not be applied again.
+ */
+void
+kafka_dead_letter_set_error(int64 id, const ErrorData *error)
+{
+	KafkaCatalogScope scope;
+	Datum		values[5] = {Int64GetDatum(id)};
+	bool		nulls[5] = {false};
+
+	put_error(error, &values[1], &nulls[1]);
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&update_letter, values, nulls);
+	kafka_catalog_leave(&scope);
+}
+
+void
+kafka_dead_letters_delete(const int64 *ids, int n)
+{
+	KafkaCatalogScope scope;
+	Datum	   *elements = palloc_array(Datum, n);
+	Datum		values[1];
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	values[0] = PointerGetDatum(construct_array(elements, n, INT8OID,
+												sizeof(int64),
+												FLOAT8PASSBYVAL,
+												TYPALIGN_DOUBLE));
+	kafka_catalog_enter(&scope);
+	kafka_catalog_run(&delete_letters, values, NULL);
+	kafka_catalog_leave(&scope);
+}
+
+/*
+ * Fills SQLSTATE, message, detail and context.
+ */
+static void
+put_error(const ErrorData *error, Datum *values, bool *nulls)
+{
+	values[0] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	values[1] = clipped_or_null(error->message, &nulls[1]);
+	values[2] = clipped_or_null(error->detail, &nulls[2]);
+	values[3] = clipped_or_null(error->context, &nulls[3]);
+}
+
+/*
+ * Makes a message, in the current memory context, of a row of the last
+ * result.
+ */
+static void
+read_letter(KafkaMessage *message, int row)
+{
+	bool		isnull;
+	Datum		value;
+
+	message->topic = TextDatumGetCString(kafka_catalog_column(row, 2));
+	message->partition = DatumGetInt32(kafka_catalog_column(row, 3));
+	message->offset = DatumGetInt64(kafka_catalog_column(row, 4));
+	message->timestamp = KAFKA_TIMESTAMP_UNKNOWN;
+	value = kafka_catalog_column_or_null(row, 5, &isnull);
+	if (!isnull)
+		kafka_message_set_time(message, DatumGetTimestampTz(value));
+	value = kafka_catalog_column_or_null(row, 6, &isnull);
+	message->timestamp_type = isnull ? KAFKA_TIMESTAMP_NONE :
+		strcmp(TextDatumGetCString(value), "CreateTime") == 0 ?
+		KAFKA_TIMESTAMP_CREATE_TIME : KAFKA_TIMESTAMP_LOG_APPEND_TIME;
+	value = kafka_catalog_column_or_null(row, 7, &isnull);
+	message->leader_epoch = isnull ? -1 : DatumGetInt32(value);
+	message->key = get_bytes(row, 8, &message->key_len);
+	message->value = get_bytes(row, 9, &message->value_len);
+	read_headers(message, row);
+}
+
+static void
+read_headers(KafkaMessage *message, int row)
+{
+	Datum	   *names;
+	Datum	   *contents;
+	bool	   *nulls;
+	int			n;
+	KafkaHeader *headers;
+
+	deconstruct_array(DatumGetArrayTypeP(kafka_catalog_column(row, 10)),
+					  TEXTOID, -1, false, TYPALIGN_INT, &names, NULL, &n);
+	deconstruct_array(DatumGetArrayTypeP(kafka_catalog_column(row, 11)),
+					  BYTEAOID, -1, false, TYPALIGN_INT, &contents, &nulls,
+					  &n);
+	headers = palloc0_array(KafkaHeader, n);
+	for (int i = 0; i < n; i++)
+	{
+		headers[i].name = TextDatumGetCString(names[i]);
+		if (!nulls[i])
+			headers[i].value = copy_bytes(contents[i], &headers[i].value_len);
+	}
+	message->headers = headers;
+	message->nheaders = n;
+}
+
+/*
+ * Returns a copy of a bytea of the last result, or NULL.
+ */
+static const char *
+get_bytes(int row, int column, size_t *len)
+{
+	bool		isnull;
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
+
+	return isnull ? NULL : copy_bytes(value, len);
+}
+
+/*
+ * Returns a copy that a zero byte follows, as one does in what librdkafka
+ * returns.
+ */
+static const char *
+copy_bytes(Datum value, size_t *len)
+{
+	bytea	   *bytes = DatumGetByteaPP(value);
+	char	   *copy;
+
+	*len = VARSIZE_ANY_EXHDR(bytes);
+	copy = palloc(*len + 1);
+	memcpy(copy, VARDATA_ANY(bytes), *len);
+	copy[*len] = '\0';
+	return copy;
+}
+
 static Datum
 bytes_or_null(const char *bytes, size_t len, bool *isnull)
 {
@@ -225,14 +408,22 @@ bytes_or_null(const char *bytes, size_t len, bool *isnull)
 static Datum
 clipped_or_null(const char *str, bool *isnull)
 {
-	int			len = str == NULL ? 0 : strlen(str);
-
 	*isnull = str == NULL || *str == '\0';
-	if (*isnull)
-		return (Datum) 0;
-	if (len > MAX_TEXT)
-		len = pg_mbcliplen(str, len, MAX_TEXT);
-	return PointerGetDatum(cstring_to_text_with_len(str, len));
+	return *isnull ? (Datum) 0 :
+		PointerGetDatum(cstring_to_text_with_len(str,
+												 kafka_dead_letter_clip(str)));
+}
+
+/*
+ * kafka_dead_letter_clip
+ *		Returns how many bytes are kept of what an error says.
+ */
+int
+kafka_dead_letter_clip(const char *text)
+{
+	int			len = strlen(text);
+
+	return len > MAX_TEXT ? pg_mbcliplen(text, len, MAX_TEXT) : len;
 }
 
 /*

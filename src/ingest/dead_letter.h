@@ -11,6 +11,16 @@
 
 #include "ingest/catalog.h"
 #include "message.h"
+#include "utils/array.h"
+#include "utils/rel.h"
+
+/* Messages of kafka.dead_letter. */
+typedef struct KafkaDeadLetters
+{
+	int			count;
+	int64	   *ids;
+	KafkaMessage *messages;		/* with their headers */
+} KafkaDeadLetters;
 
 /* bad_messages of kafka.subscription_position */
 extern int64 kafka_bad_messages_lock(const KafkaSubscription *subscription);
@@ -22,5 +32,24 @@ extern void kafka_dead_letter_add(const KafkaSubscription *subscription,
 								  const KafkaMessage *message,
 								  const ErrorData *error);
 extern void kafka_dead_letter_check_none(const KafkaSubscription *subscription);
+extern void kafka_dead_letters_lock(const KafkaSubscription *subscription,
+									int64 after, ArrayType *ids, int limit,
+									KafkaDeadLetters *letters);
+extern void kafka_dead_letter_set_error(int64 id, const ErrorData *error);
+extern void kafka_dead_letters_delete(const int64 *ids, int n);
+
+extern int	kafka_dead_letter_clip(const char *text);
+
+/* dead_letter_topic.c */
+extern int	kafka_dead_letter_target(const KafkaSubscription *subscription,
+									 Relation source);
+extern void kafka_dead_letter_send(const KafkaSubscription *subscription,
+								   int target, const KafkaMessage *message,
+								   const ErrorData *error);
+
+/* dead_letter_retry.c */
+extern void kafka_dead_letters_retry(const KafkaSubscription *subscription,
+									 int64 limit, ArrayType *ids,
+									 int64 *succeeded, int64 *failed);
 
 #endif							/* KAFKA_DEAD_LETTER_H */

@@ -15,6 +15,7 @@
 #include "ingest/dead_letter.h"
 #include "ingest/worker_internal.h"
 
+static void put_aside(KafkaWorker *worker);
 static void check_limit(KafkaWorker *worker);
 static int64 count_allowed(KafkaWorker *worker);
 static void count_in_partitions(KafkaWorker *worker);
@@ -31,7 +32,6 @@ void
 kafka_worker_write_bad_messages(KafkaWorker *worker)
 {
 	KafkaBatch *batch = worker->batch;
-	KafkaSubscription *subscription = worker->subscription;
 
 	if (batch->nbad == 0)
 		return;
@@ -48,13 +48,35 @@ kafka_worker_write_bad_messages(KafkaWorker *worker)
 		return;
 	check_limit(worker);
 	count_in_partitions(worker);
-	if (subscription->on_error != KAFKA_BAD_DEAD_LETTER)
-		return;
+	if (worker->subscription->on_error == KAFKA_BAD_DEAD_LETTER)
+		put_aside(worker);
+}
+
+/*
+ * Puts the bad messages into the table or the topic.
+ */
+static void
+put_aside(KafkaWorker *worker)
+{
+	const KafkaSubscription *subscription = worker->subscription;
+	bool		to_topic = subscription->dead_letter_topic != NULL;
+	int			target = 0;
+
+	if (to_topic)
+		target = kafka_dead_letter_target(subscription, worker->apply.source);
 	for (int i = worker->first; i < worker->last; i++)
-		if (kafka_batch_error(batch, i) != NULL)
-			kafka_dead_letter_add(subscription,
-								  kafka_batch_message(batch, i, true),
-								  kafka_batch_error(batch, i));
+	{
+		ErrorData  *error = kafka_batch_error(worker->batch, i);
+		const KafkaMessage *message;
+
+		if (error == NULL)
+			continue;
+		message = kafka_batch_message(worker->batch, i, true);
+		if (to_topic)
+			kafka_dead_letter_send(subscription, target, message, error);
+		else
+			kafka_dead_letter_add(subscription, message, error);
+	}
 }
 
 /*

@@ -35,8 +35,6 @@ static const KafkaMessage *get_message(void *source, int i, bool headers);
 static ErrorData *try_range(KafkaWorker *worker);
 static void handle_error(KafkaWorker *worker, KafkaBatchSearch *search,
 						 ErrorData *error);
-static void handle_bad_message(KafkaWorker *worker, KafkaBatchSearch *search,
-							   int i, ErrorData *error);
 static void write_range(KafkaWorker *worker);
 static void apply_messages(KafkaWorker *worker);
 static void add_error_context(void *arg);
@@ -66,13 +64,15 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 	MemoryContextSwitchTo(context);
 	worker->batch = kafka_batch_create(get_message, worker->consumer, count);
 	MemoryContextSwitchTo(worker->context);
-	kafka_search_begin(&search, worker->batch);
+	kafka_search_begin(&search, worker->batch, worker->careful,
+					   worker->subscription->on_error != KAFKA_BAD_STOP);
 	do
 	{
 		ErrorData  *error;
 
 		worker->first = search.first;
 		worker->last = kafka_search_next(&search);
+		worker->careful = search.careful;
 		error = try_range(worker);
 		if (worker->outdated)
 			return;
@@ -83,7 +83,7 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 			handle_error(worker, &search, error);
 	} while (search.first < count || worker->failed);
 	worker->preparing = true;
-	worker->careful = worker->careful && found_bad;
+	worker->careful = search.careful && found_bad;
 	kafka_consumer_release(worker->consumer);
 	MemoryContextDelete(context);
 }
@@ -142,9 +142,6 @@ try_range(KafkaWorker *worker)
 static void
 handle_error(KafkaWorker *worker, KafkaBatchSearch *search, ErrorData *error)
 {
-	bool		skips = worker->subscription->on_error != KAFKA_BAD_STOP;
-	int			i;
-
 	if (worker->preparing)
 		kafka_worker_stop(worker, error);
 	if (worker->excess >= 0)
@@ -154,38 +151,9 @@ handle_error(KafkaWorker *worker, KafkaBatchSearch *search, ErrorData *error)
 							  kafka_worker_excess_error(worker, worker->excess));
 		kafka_search_cut(search, worker->excess);
 	}
-	else if (worker->batch->decoding && skips && !worker->careful)
-		worker->careful = true;
-	else
-	{
-		i = kafka_search_failed(search, worker->last, worker->batch->reached);
-		if (i == -2)
-			kafka_worker_stop(worker, error);
-		if (i >= 0)
-			handle_bad_message(worker, search, i, error);
-	}
-	FreeErrorData(error);
-}
-
-/*
- * Has a message that cannot be applied be passed by, or stops.
- *
- * Before that, it is tried alone, for the error to say which one it is.
- */
-static void
-handle_bad_message(KafkaWorker *worker, KafkaBatchSearch *search, int i,
-				   ErrorData *error)
-{
-	if (worker->subscription->on_error != KAFKA_BAD_STOP &&
-		kafka_worker_is_bad_message(error))
-	{
-		kafka_batch_set_error(worker->batch, i, error);
-		kafka_search_found(search, i);
-	}
-	else if (worker->last - worker->first == 1)
+	else if (!kafka_search_handle_error(search, &worker->apply, error))
 		kafka_worker_stop(worker, error);
-	else
-		kafka_search_cut(search, i);
+	FreeErrorData(error);
 }
 
 /*

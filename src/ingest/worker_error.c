@@ -15,13 +15,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "format/format.h"
 #include "ingest/copy_source.h"
 #include "ingest/worker_internal.h"
 #include "lib/stringinfo.h"
 #include "utils/snapmgr.h"
 
-static bool is_policy_violation(const ErrorData *error);
 static void report_error(ErrorData *error);
 
 /*
@@ -95,45 +93,6 @@ kafka_worker_is_transient(const ErrorData *error)
 		default:
 			return false;
 	}
-}
-
-/*
- * kafka_worker_is_bad_message
- *		Says whether an error that came of a single message is that message's:
- *		one about values, or that a trigger or a check of a view raises.
- *
- * All other errors, such as of a missing table or privilege, would come of the
- * next message too.
- */
-bool
-kafka_worker_is_bad_message(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_TRIGGERED_ACTION_EXCEPTION:
-		case ERRCODE_CARDINALITY_VIOLATION:
-		case ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION:
-		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
-		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
-			return true;
-		default:
-			return kafka_error_is_about_data(error) ||
-				is_policy_violation(error);
-	}
-}
-
-/*
- * Says whether a row violates row-level security, whose SQLSTATE is that of a
- * missing privilege.
- */
-static bool
-is_policy_violation(const ErrorData *error)
-{
-	const char *message = "new row violates row-level security policy";
-
-	return error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
-		error->message_id != NULL &&
-		strncmp(error->message_id, message, strlen(message)) == 0;
 }
 
 /*

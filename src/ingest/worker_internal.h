@@ -59,7 +59,8 @@ typedef struct KafkaWorker
 	KafkaConsumer *prover;		/* or NULL */
 	bool		prove_all;		/* not only what the batch moves */
 	TimestampTz proven;			/* that the topic is the same */
-	bool		careful;		/* some messages cannot be decoded */
+	bool		careful;		/* some messages cannot be decoded; for the
+								 * next batch */
 
 	/* for a batch */
 	TimestampTz first_message;	/* when the first one was taken */
@@ -119,7 +120,6 @@ extern const KafkaMessage *kafka_worker_culprit(KafkaWorker *worker);
 extern ErrorData *kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step);
 extern void kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step);
 extern bool kafka_worker_is_transient(const ErrorData *error);
-extern bool kafka_worker_is_bad_message(const ErrorData *error);
 extern void kafka_worker_stop(KafkaWorker *worker,
 							  ErrorData *error);
 extern char *kafka_worker_format_error(const ErrorData *error);

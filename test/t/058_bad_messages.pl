@@ -11,7 +11,7 @@ use KafkaBroker;
 use KafkaIngest;
 
 my $broker = KafkaBroker->from_env;
-my $node = KafkaIngest->start_with($broker);
+my $node = KafkaIngest->start_with($broker, 'max_worker_processes = 20');
 
 sub sql { return $node->safe_psql('postgres', @_); }
 
@@ -124,6 +124,48 @@ is( sql(q(SELECT count(*), count(DISTINCT "offset") FROM kafka.dead_letter
 	WHERE subscription = 'many')),
 	'22|22',
 	'and each bad one is kept once');
+
+# dead letters to a topic
+my $aside = $broker->create_topic('aside');
+$topic = subscribed('to_topic', "on_error => 'dead_letter', dead_letter_topic => '$aside'", '',
+	'1,a', { key => 'k', value => 'x,b', headers => [ [ 'h', 'v' ] ], timestamp => 1540219230123 },
+	{ value => 'y' }, '2,c');
+ok($node->wait_applied('to_topic'), 'a topic can be for dead letters');
+is(sql('SELECT count(*) FROM to_topic'), 2, 'good messages are stored');
+my @aside = $broker->consume($aside);
+is(scalar(@aside), 2, 'bad ones are sent');
+is(sql(q(SELECT count(*) FROM kafka.dead_letter WHERE subscription = 'to_topic')),
+	0, 'and not in the table');
+is_deeply([ @{ $aside[0] }{qw(key value timestamp)} ], [ 'k', 'x,b', 1540219230123 ], 'as they came');
+is_deeply(
+	$aside[0]{headers},
+	[
+		[ 'h', 'v' ],
+		[ 'kafka_fdw.dead_letter.subscription', 'to_topic' ],
+		[ 'kafka_fdw.dead_letter.topic', $topic ],
+		[ 'kafka_fdw.dead_letter.partition', 0 ],
+		[ 'kafka_fdw.dead_letter.offset', 1 ],
+		[ 'kafka_fdw.dead_letter.sqlstate', '22P02' ],
+		[ 'kafka_fdw.dead_letter.message', 'invalid input syntax for type integer: "x"' ],
+		[
+			'kafka_fdw.dead_letter.context',
+			qq(topic "$topic", partition 0, offset 1, column "n"\nsubscription "to_topic")
+		],
+	],
+	'with headers that say why');
+is($aside[1]{key}, undef, 'without a key where there was none');
+like(
+	$node->error_from(qq(SELECT kafka.create_subscription('x', 'to_topic_feed', 'to_topic',
+		on_error => 'dead_letter', dead_letter_topic => '$topic'))),
+	qr/is a topic that the subscription reads/,
+	'it cannot be the topic itself');
+subscribed('lost', q(on_error => 'dead_letter', dead_letter_topic => 'none'), '', '1,a', 'x,b', '2,c');
+$node->wait_state('lost', 'stopped');
+like($node->error_of('lost'), qr/topic "none" does not exist/, 'one that is missing stops the subscription');
+is( sql(q(SELECT count(*), (SELECT next_offset FROM kafka.subscription_position WHERE subscription = 'lost')
+		FROM lost)),
+	'1|1',
+	'before the message');
 
 # the limit
 subscribed('limited', q(on_error => 'skip', error_limit => 3),
