@@ -132,6 +132,49 @@ class ScanAll(Scan):
             self.data.verify(self.table)
 
 
+class ScanParallel(Scan):
+    """A scan by two workers and the leader: for information."""
+
+    def prepare(self, with_extension):
+        super().prepare(with_extension)
+        if with_extension:
+            self.postgres.psql(f"ANALYZE {self.table}")
+            plan = self.postgres.psql(f"EXPLAIN {self.query()}")
+            if "Parallel Foreign Scan" not in plan:
+                raise Failed(f"the plan is not parallel: {plan}")
+
+    def query(self):
+        return f"SELECT {self.expression} FROM {self.table}"
+
+
+class Lookup(Case):
+    """A few messages in a session that has asked before, against a bound."""
+
+    TIMES = 100
+
+    def __init__(self, name, data, condition, rows, bound):
+        super().__init__(name, data, target=1.0)
+        self.condition = condition
+        self.rows = rows
+        self.table = f"ft_{name}"
+        self.limits = {f"{bound * 1000:g} ms": lambda: bound}
+
+    def prepare(self, with_extension):
+        topic = self.data.topic("json")
+        if with_extension:
+            self.postgres.psql(
+                f"CREATE FOREIGN TABLE {self.table} (_partition int, "
+                f"_offset bigint, {COLUMNS}) SERVER broker "
+                f"OPTIONS (topic '{topic}')")
+
+    def ours(self):
+        result, seconds = self.postgres.timed_warm(
+            f"SELECT * FROM {self.table} {self.condition}", self.TIMES)
+        if len(result.splitlines()) != self.rows:
+            raise Failed(f"{len(result.splitlines())} rows, not {self.rows}")
+        return seconds
+
+
 class Ingest(Case):
     """A subscription into a heap table against COPY of a file of the rows."""
 
@@ -250,10 +293,16 @@ def all_cases(data):
     csv = (f"SELECT {NAMES} FROM local_rows", "(FORMAT csv)")
     json = ("SELECT row_to_json(r) FROM local_rows r", "")
     return [
-        Scan("scan_count", data, "json", "count(*)", target=2.0),
-        Scan("scan_count_csv", data, "csv", "count(*)", target=2.0),
+        Scan("scan_count", data, "json", "count(*)", target=1.3),
+        Scan("scan_count_csv", data, "csv", "count(*)", target=1.3),
         Scan("scan_sum", data, "json", "sum(num_bikes_available)"),
         ScanAll("scan_all", data, "json", f"sum(num_nonnulls({NAMES}))"),
+        ScanParallel("parallel_count", data, "json", "count(*)"),
+        ScanParallel("parallel_all", data, "json",
+                     f"sum(num_nonnulls({NAMES}))"),
+        Lookup("limit_10", data, "LIMIT 10", rows=10, bound=0.005),
+        Lookup("one_offset", data, "WHERE _partition = 2 AND _offset = 123456",
+               rows=1, bound=0.005),
         Ingest("ingest_csv", data, "csv", target=1.5),
         Ingest("ingest_json", data, "json"),
         Produce("produce_csv", data, "csv", csv, target=1.5),

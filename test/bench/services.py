@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -147,3 +148,18 @@ class Postgres:
         if found is None:
             raise Failed(f"{statement}: psql printed no time: {out}")
         return found[1], float(found[2]) / 1000
+
+    def timed_warm(self, statement, times):
+        """Run one statement again and again in a session that has run it.
+
+        Return its last result and the median of the seconds.
+        """
+        words = ["\\o /dev/null", statement, "\\timing on"]
+        words += [statement] * times + ["\\o", statement]
+        out = self.psql(*words)
+        found = re.findall(r"^Time: ([0-9.]+) ms", out, re.MULTILINE)
+        if len(found) != times + 1:
+            raise Failed(f"{statement}: psql printed {len(found)} times")
+        result = re.sub(r"^Time: .*\n?", "", out, flags=re.MULTILINE).strip()
+        seconds = [float(ms) / 1000 for ms in found[:times]]
+        return result, statistics.median(seconds)
