@@ -127,6 +127,7 @@ json_begin(KafkaRowMap *map)
 	const char *rows = map->options->rows;
 
 	parser->message_tree = kafka_json_node_create();
+	initStringInfo(&parser->key);
 	if (rows != NULL)
 		add_rows(parser, rows);
 	state->columns = palloc_array(JsonColumn, map->npayload);

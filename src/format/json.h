@@ -63,6 +63,7 @@ typedef struct KafkaJsonParser
 	/* for the life of the map */
 	KafkaJsonNode *message_tree;
 	KafkaJsonNode *element_tree;	/* NULL without rows */
+	StringInfoData key;			/* without its escapes */
 	int			nslots;			/* of the message */
 	int			nelement_slots;
 
@@ -93,8 +94,12 @@ extern void kafka_json_node_add_slot(KafkaJsonNode *node, int slot);
 /* json_parse.c */
 extern void kafka_json_parse(KafkaJsonParser *parser, const char *input,
 							 int len);
+
+/* json_unescape.c */
 extern char *kafka_json_unescape(const char *start, int len,
 								 int *result_len);
+extern bool kafka_json_unescape_key(StringInfo key, const char *start,
+									int len);
 
 /* json_exact.c */
 extern Oid	kafka_json_element_type(Oid type);

@@ -7,8 +7,8 @@
  *	  The in-core parser reads the text once, and each value that a column
  *	  wants is noted as a slice of it: nothing is built, and nothing is
  *	  copied.  What is accepted, and the error for what is not, are those of
- *	  the type json.  Escapes are left to the in-core lexer, too, and looked
- *	  at only where a column wants them.
+ *	  the type json.  Escapes in values are looked at only where a column wants
+ *	  them.
  *
  *	  The parser tells where a key's value or an array's element begins and
  *	  ends.  If it is in the tree, its node is entered and left then.  Parts
@@ -40,8 +40,6 @@ static void forget(KafkaJsonParser *parser, KafkaJsonNode *node);
 static void forget_child(KafkaJsonParser *parser, KafkaJsonNode *node);
 static void add_row(KafkaJsonParser *parser);
 static KafkaJsonNode *match_key(KafkaJsonParser *parser);
-static KafkaJsonNode *find_escaped_key(KafkaJsonNode *node, const char *start,
-									   int len);
 static KafkaJsonNode *find_key(KafkaJsonNode *node, const char *key, int len);
 static KafkaJsonNode *find_subscript(const KafkaJsonNode *node, int subscript);
 
@@ -292,27 +290,16 @@ match_key(KafkaJsonParser *parser)
 	for (start = end - 1; *start != '"' || start[-1] == '\\'; start--)
 		escaped |= *start == '\\';
 
-	len = end - start - 1;
-	if (!escaped)
-		return find_key(parser->node, start + 1, len);
-	return find_escaped_key(parser->node, start, end + 1 - start);
-}
-
-/*
- * Finds a child by its key, which is given with quotes and has escapes.
- *
- * Escapes that stand for no text, such as \u0000, are valid JSON; no column
- * has a key with one.
- */
-static KafkaJsonNode *
-find_escaped_key(KafkaJsonNode *node, const char *start, int len)
-{
-	JsonLexContext lex;
-
-	kafka_compat_json_lexer(&lex, start, len, true);
-	if (json_lex(&lex) != JSON_SUCCESS)
-		return NULL;
-	return find_key(node, lex.strval->data, lex.strval->len);
+	start++;
+	len = end - start;
+	if (escaped)
+	{
+		if (!kafka_json_unescape_key(&parser->key, start, len))
+			return NULL;
+		start = parser->key.data;
+		len = parser->key.len;
+	}
+	return find_key(parser->node, start, len);
 }
 
 /*
@@ -347,22 +334,4 @@ find_subscript(const KafkaJsonNode *node, int subscript)
 		if (node->subscripts[i]->step.subscript == subscript)
 			return node->subscripts[i];
 	return NULL;
-}
-
-/*
- * Returns the content of a string, which is given with its quotes, by the
- * in-core lexer; palloc'd.
- */
-char *
-kafka_json_unescape(const char *start, int len, int *result_len)
-{
-	JsonLexContext lex;
-	JsonParseErrorType error;
-
-	kafka_compat_json_lexer(&lex, start, len, true);
-	error = json_lex(&lex);
-	if (error != JSON_SUCCESS)
-		kafka_compat_json_error(error, &lex);
-	*result_len = lex.strval->len;
-	return lex.strval->data;
 }
