@@ -68,17 +68,134 @@ AS 'MODULE_PATHNAME', 'kafka_get_watermarks';
 COMMENT ON FUNCTION kafka.kafka_get_watermarks(pg_catalog.regclass) IS
 'what kafka.watermarks returns, for the topic of a foreign table, under the name it has in adjust/kafka_fdw; needs SELECT on the table';
 
+CREATE FUNCTION kafka.cluster(
+	server pg_catalog.text,
+	OUT cluster_id pg_catalog.text,
+	OUT controller pg_catalog.int4,
+	OUT brokers pg_catalog.int4)
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_cluster';
+COMMENT ON FUNCTION kafka.cluster(pg_catalog.text) IS
+'the cluster behind a foreign server: its id, the broker that is its controller (with KRaft, one that speaks for it) and the number of brokers that are alive; needs USAGE on the server';
+
+CREATE FUNCTION kafka.brokers(
+	server pg_catalog.text,
+	OUT broker pg_catalog.int4,
+	OUT host pg_catalog.text,
+	OUT port pg_catalog.int4,
+	OUT rack pg_catalog.text,
+	OUT controller pg_catalog.bool)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_brokers';
+COMMENT ON FUNCTION kafka.brokers(pg_catalog.text) IS
+'brokers of a foreign server that are alive; rack is NULL where there is none, or with librdkafka before 2.3; needs USAGE on the server';
+
+CREATE FUNCTION kafka.partitions(
+	server pg_catalog.text,
+	topic pg_catalog.text DEFAULT NULL,
+	OUT topic pg_catalog.text,
+	OUT partition pg_catalog.int4,
+	OUT leader pg_catalog.int4,
+	OUT replicas pg_catalog.int4[],
+	OUT isr pg_catalog.int4[],
+	OUT earliest pg_catalog.int8,
+	OUT latest pg_catalog.int8,
+	OUT stable pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_partitions';
+COMMENT ON FUNCTION kafka.partitions(pg_catalog.text, pg_catalog.text) IS
+'partitions of a topic, or of all topics: leader, replicas (the preferred leader first) and in-sync replicas as ids of brokers; earliest offset, high watermark, and last stable offset, before which no transaction is open; a partition without a leader has NULLs; needs USAGE on the server';
+
+CREATE FUNCTION kafka.offsets_for_time(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	"timestamp" pg_catalog.timestamptz,
+	OUT partition pg_catalog.int4,
+	OUT "offset" pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_offsets_for_time';
+COMMENT ON FUNCTION kafka.offsets_for_time(pg_catalog.text, pg_catalog.text, pg_catalog.timestamptz) IS
+'first offset of each partition of a topic whose message is not older than a timestamp, NULL where there is none; needs USAGE on the server';
+
+CREATE FUNCTION kafka.topic_config(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	OUT name pg_catalog.text,
+	OUT value pg_catalog.text,
+	OUT is_default pg_catalog.bool,
+	OUT source pg_catalog.text,
+	OUT sensitive pg_catalog.bool,
+	OUT read_only pg_catalog.bool)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_topic_config';
+COMMENT ON FUNCTION kafka.topic_config(pg_catalog.text, pg_catalog.text) IS
+'settings of a topic, with where they come from, such as DYNAMIC_TOPIC_CONFIG for its own; the value of a sensitive one is NULL; needs USAGE on the server';
+
+CREATE FUNCTION kafka.broker_config(
+	server pg_catalog.text,
+	broker pg_catalog.int4,
+	OUT name pg_catalog.text,
+	OUT value pg_catalog.text,
+	OUT is_default pg_catalog.bool,
+	OUT source pg_catalog.text,
+	OUT sensitive pg_catalog.bool,
+	OUT read_only pg_catalog.bool)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_broker_config';
+COMMENT ON FUNCTION kafka.broker_config(pg_catalog.text, pg_catalog.int4) IS
+'settings of a broker, as kafka.topic_config() shows those of a topic; needs USAGE on the server';
+
 CREATE FUNCTION kafka.create_topic(
 	server pg_catalog.text,
 	topic pg_catalog.text,
-	partitions pg_catalog.int4 DEFAULT 1,
+	partitions pg_catalog.int4 DEFAULT NULL,
 	replication_factor pg_catalog.int4 DEFAULT NULL,
-	config pg_catalog.jsonb DEFAULT NULL)
+	config pg_catalog.jsonb DEFAULT NULL,
+	replica_assignment pg_catalog.int4[] DEFAULT NULL)
 RETURNS pg_catalog.void
 LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_create_topic';
-COMMENT ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb) IS
-'create a topic at once, whatever becomes of the transaction; replication_factor NULL is the cluster''s default; config is an object of topic settings such as {"cleanup.policy": "compact"}; an existing topic is an error';
+COMMENT ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb, pg_catalog.int4[]) IS
+'create a topic at once, whatever becomes of the transaction; partitions and replication_factor NULL are the cluster''s defaults; config is an object of topic settings such as {"cleanup.policy": "compact"}; replica_assignment has the brokers of each partition, such as {{1,2},{2,3}}; an existing topic is an error';
+
+CREATE FUNCTION kafka.alter_topic_config(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	config pg_catalog.jsonb)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_alter_topic_config';
+COMMENT ON FUNCTION kafka.alter_topic_config(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) IS
+'set settings of a topic at once, whatever becomes of the transaction; config is an object such as {"retention.ms": 86400000, "cleanup.policy": null}, where null resets; others stay as they are';
+
+CREATE FUNCTION kafka.add_partitions(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	partitions pg_catalog.int4,
+	replica_assignment pg_catalog.int4[] DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_add_partitions';
+COMMENT ON FUNCTION kafka.add_partitions(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4[]) IS
+'add partitions to a topic at once, so that it has so many in all, whatever becomes of the transaction; replica_assignment has the brokers of each new one';
+
+CREATE FUNCTION kafka.delete_records(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	partition pg_catalog.int4,
+	before pg_catalog.int8,
+	OUT partition pg_catalog.int4,
+	OUT earliest pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_delete_records';
+COMMENT ON FUNCTION kafka.delete_records(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int8) IS
+'delete the messages of a partition (NULL: of each partition) that are before an offset (NULL: all there are) at once, whatever becomes of the transaction, and return the earliest offsets that are left';
 
 CREATE FUNCTION kafka.delete_topic(
 	server pg_catalog.text,
@@ -88,6 +205,145 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_delete_topic';
 COMMENT ON FUNCTION kafka.delete_topic(pg_catalog.text, pg_catalog.text) IS
 'delete a topic and its messages at once, whatever becomes of the transaction; an unknown topic is an error';
+
+CREATE FUNCTION kafka.consumer_groups(
+	server pg_catalog.text,
+	OUT group_id pg_catalog.text,
+	OUT state pg_catalog.text,
+	OUT members pg_catalog.int4,
+	OUT assignor pg_catalog.text,
+	OUT coordinator pg_catalog.int4)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_consumer_groups';
+COMMENT ON FUNCTION kafka.consumer_groups(pg_catalog.text) IS
+'consumer groups of a foreign server that the user may see: state such as Stable or Empty, number of members (NULL where this librdkafka cannot tell), how partitions are assigned, and the broker that coordinates; needs USAGE on the server';
+
+CREATE FUNCTION kafka.group_members(
+	server pg_catalog.text,
+	group_id pg_catalog.text,
+	OUT member_id pg_catalog.text,
+	OUT group_instance_id pg_catalog.text,
+	OUT client_id pg_catalog.text,
+	OUT host pg_catalog.text,
+	OUT topic pg_catalog.text,
+	OUT partitions pg_catalog.int4[])
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_group_members';
+COMMENT ON FUNCTION kafka.group_members(pg_catalog.text, pg_catalog.text) IS
+'members of a consumer group with the partitions that are assigned to them, a row a topic; one with NULLs for a member that has none; needs USAGE on the server';
+
+CREATE FUNCTION kafka.group_offsets(
+	server pg_catalog.text,
+	group_id pg_catalog.text,
+	skip_gaps pg_catalog.bool DEFAULT false,
+	OUT topic pg_catalog.text,
+	OUT partition pg_catalog.int4,
+	OUT committed pg_catalog.int8,
+	OUT latest pg_catalog.int8,
+	OUT lag pg_catalog.int8,
+	OUT stable pg_catalog.int8,
+	OUT metadata pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_group_offsets';
+COMMENT ON FUNCTION kafka.group_offsets(pg_catalog.text, pg_catalog.text, pg_catalog.bool) IS
+'how far a consumer group has come, in each partition that it has committed an offset of or that is assigned to a member: the offset that it reads next, high watermark, the difference, last stable offset, and what was committed with the offset; with skip_gaps the difference begins at the next message that there is, so that it is 0 when only transaction markers and aborted messages are left; needs USAGE on the server';
+
+CREATE FUNCTION kafka.reset_group_offsets(
+	server pg_catalog.text,
+	group_id pg_catalog.text,
+	topic pg_catalog.text DEFAULT NULL,
+	start pg_catalog.text DEFAULT NULL,
+	to_offset pg_catalog.int8 DEFAULT NULL,
+	shift_by pg_catalog.int8 DEFAULT NULL,
+	to_time pg_catalog.timestamptz DEFAULT NULL,
+	partitions pg_catalog.int4[] DEFAULT NULL,
+	dry_run pg_catalog.bool DEFAULT true,
+	OUT topic pg_catalog.text,
+	OUT partition pg_catalog.int4,
+	OUT old_offset pg_catalog.int8,
+	OUT new_offset pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_reset_group_offsets';
+COMMENT ON FUNCTION kafka.reset_group_offsets(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.timestamptz, pg_catalog.int4[], pg_catalog.bool) IS
+'show where the offsets of a consumer group would go, and with dry_run => false move them there at once, whatever becomes of the transaction: start is earliest or latest, to_offset an offset, shift_by a difference, to_time the first message not older, never beyond what there is; topic NULL is all that the group has offsets of; an error while the group has members';
+
+CREATE FUNCTION kafka.delete_group(
+	server pg_catalog.text,
+	group_id pg_catalog.text)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_delete_group';
+COMMENT ON FUNCTION kafka.delete_group(pg_catalog.text, pg_catalog.text) IS
+'delete a consumer group and its offsets at once, whatever becomes of the transaction; an error while it has members';
+
+CREATE FUNCTION kafka.acls(
+	server pg_catalog.text,
+	OUT resource_type pg_catalog.text,
+	OUT resource_name pg_catalog.text,
+	OUT principal pg_catalog.text,
+	OUT operation pg_catalog.text,
+	OUT permission pg_catalog.text,
+	OUT host pg_catalog.text,
+	OUT pattern_type pg_catalog.text)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_acls';
+COMMENT ON FUNCTION kafka.acls(pg_catalog.text) IS
+'access control lists of a foreign server; needs USAGE on the server';
+
+CREATE FUNCTION kafka.create_acl(
+	server pg_catalog.text,
+	resource_type pg_catalog.text,
+	resource_name pg_catalog.text,
+	principal pg_catalog.text,
+	operation pg_catalog.text,
+	permission pg_catalog.text DEFAULT 'allow',
+	host pg_catalog.text DEFAULT '*',
+	pattern_type pg_catalog.text DEFAULT 'literal')
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_create_acl';
+COMMENT ON FUNCTION kafka.create_acl(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
+'create an ACL at once, whatever becomes of the transaction: resource_type is topic, group, cluster or (librdkafka 2.6) transactional_id, principal such as User:alice, operation such as read or all, permission allow or deny, pattern_type literal or prefixed; one that exists already stays';
+
+CREATE FUNCTION kafka.delete_acl(
+	server pg_catalog.text,
+	resource_type pg_catalog.text,
+	resource_name pg_catalog.text,
+	principal pg_catalog.text,
+	operation pg_catalog.text,
+	permission pg_catalog.text DEFAULT 'allow',
+	host pg_catalog.text DEFAULT '*',
+	pattern_type pg_catalog.text DEFAULT 'literal')
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_delete_acl';
+COMMENT ON FUNCTION kafka.delete_acl(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) IS
+'delete an ACL at once, whatever becomes of the transaction; all of its fields must match; an error if there is none';
+
+CREATE FUNCTION kafka.tail(
+	server pg_catalog.text,
+	topic pg_catalog.text,
+	n pg_catalog.int4 DEFAULT 10,
+	per_partition pg_catalog.bool DEFAULT false,
+	partitions pg_catalog.int4[] DEFAULT NULL,
+	OUT partition pg_catalog.int4,
+	OUT "offset" pg_catalog.int8,
+	OUT "timestamp" pg_catalog.timestamptz,
+	OUT key pg_catalog.text,
+	OUT value pg_catalog.text,
+	OUT headers kafka.header[],
+	OUT key_bytes pg_catalog.bytea,
+	OUT value_bytes pg_catalog.bytea)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'kafka_tail';
+COMMENT ON FUNCTION kafka.tail(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.bool, pg_catalog.int4[]) IS
+'the last n messages of a topic by timestamp, or of each of its partitions by offset, the newest last; key and value are NULL also where the bytes are not text; needs USAGE on the server';
 
 CREATE FUNCTION kafka.produce(
 	server pg_catalog.text,
@@ -230,8 +486,15 @@ COMMENT ON FUNCTION kafka.disconnect_all() IS
 
 -- These change what others see in Kafka with the credentials of a mapping that
 -- may be PUBLIC's, so nobody gets them without being named.
-REVOKE ALL ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.create_topic(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4, pg_catalog.jsonb, pg_catalog.int4[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.alter_topic_config(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.add_partitions(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int4[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.delete_records(pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.int8) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.delete_topic(pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.reset_group_offsets(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.timestamptz, pg_catalog.int4[], pg_catalog.bool) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.delete_group(pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.create_acl(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION kafka.delete_acl(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.produce_row() FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;
 REVOKE ALL ON FUNCTION kafka.produce(pg_catalog.text, pg_catalog.text, pg_catalog.bytea, pg_catalog.anycompatible, pg_catalog."any", pg_catalog.int4, pg_catalog.timestamptz) FROM PUBLIC;

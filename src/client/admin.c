@@ -1,51 +1,29 @@
 /*-------------------------------------------------------------------------
  *
  * admin.c
- *	  Topics: list, create, delete.
+ *	  The admin client: what all of its requests have in common.
  *
  * NOTES
  *	  librdkafka's admin requests are asynchronous, so they need no thread:
- *	  the result comes through a queue.
+ *	  the result comes through a queue.  Metadata and offsets have no such
+ *	  form and are asked for through kafka_call().
+ *
+ *	  The instance is a consumer's, because only that can be told which end of
+ *	  a partition is meant (isolation.level), and because a scan of the same
+ *	  server can use its connections afterwards.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <limits.h>
+#include "client/admin_internal.h"
+#include "client/wait.h"
 
-#include "client/admin.h"
-#include "client/handle.h"
-#include "nodes/parsenodes.h"
-#include "utils/memutils.h"
-
-struct KafkaAdmin
-{
-	/* for the life of the client */
-	KafkaHandle *handle;
-	const KafkaClientOptions *options;
-	MemoryContextCallback callback;
-	rd_kafka_queue_t *queue;	/* results */
-
-	/* of the request under way */
-	rd_kafka_AdminOptions_t *request;
-	rd_kafka_NewTopic_t *new_topic;
-	rd_kafka_DeleteTopic_t *old_topic;
-	rd_kafka_event_t *result;
-};
+#define RETRY_PAUSE 50			/* ms */
 
 static void close_admin(void *arg);
-static void end_admin(KafkaAdmin *admin, bool keep);
-static void end_request(KafkaAdmin *admin);
-static void begin_request(KafkaAdmin *admin, rd_kafka_admin_op_t op);
-static void await_result(KafkaAdmin *admin, const char *what,
-						 const char *topic);
-static void check_topic_result(const rd_kafka_topic_result_t *const *results,
-							   const char *what, const char *topic);
-static void await_visible(KafkaAdmin *admin, const char *topic,
-						  KafkaCallRun run);
-static rd_kafka_resp_err_t run_created(rd_kafka_t *rk, void *arg, int timeout);
-static rd_kafka_resp_err_t run_deleted(rd_kafka_t *rk, void *arg, int timeout);
-static int	compare_topics(const void *a, const void *b);
+static void end_client(KafkaAdmin *admin, bool keep);
+static bool takes_operation_timeout(rd_kafka_admin_op_t op);
 
 /*
  * kafka_admin_open
@@ -59,7 +37,7 @@ kafka_admin_open(const KafkaClientOptions *options)
 	KafkaAdmin *admin = palloc0(sizeof(KafkaAdmin));
 
 	admin->options = options;
-	admin->handle = kafka_handle_open(RD_KAFKA_PRODUCER, options, admin,
+	admin->handle = kafka_handle_open(RD_KAFKA_CONSUMER, options, admin,
 									  close_admin);
 	admin->callback.func = close_admin;
 	admin->callback.arg = admin;
@@ -78,24 +56,24 @@ kafka_admin_open(const KafkaClientOptions *options)
 void
 kafka_admin_close(KafkaAdmin *admin)
 {
-	end_admin(admin, true);
+	end_client(admin, true);
 }
 
 static void
 close_admin(void *arg)
 {
-	end_admin(arg, false);
+	end_client(arg, false);
 }
 
 /*
  * Closes, whoever asks for it; an ERROR does not leave a connection behind.
  */
 static void
-end_admin(KafkaAdmin *admin, bool keep)
+end_client(KafkaAdmin *admin, bool keep)
 {
 	if (admin->handle == NULL)
 		return;
-	end_request(admin);
+	kafka_admin_end(admin);
 	if (admin->queue != NULL)
 		rd_kafka_queue_destroy(admin->queue);
 	kafka_handle_close(admin->handle, keep);
@@ -103,240 +81,185 @@ end_admin(KafkaAdmin *admin, bool keep)
 }
 
 /*
- * kafka_admin_topics
- *		Asks for all topics that the user may see, and returns their number
- *		and, ordered by name, a palloc'd array.
- */
-int
-kafka_admin_topics(KafkaAdmin *admin, KafkaTopicInfo **topics)
-{
-	const struct rd_kafka_metadata *metadata = kafka_call_topics(admin->handle);
-	int			n = metadata->topic_cnt;
-
-	*topics = palloc_array(KafkaTopicInfo, Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		const rd_kafka_metadata_topic_t *topic = &metadata->topics[i];
-		KafkaTopicInfo *info = &(*topics)[i];
-
-		info->name = pstrdup(topic->topic);
-		info->npartitions = topic->partition_cnt;
-		info->nreplicas = topic->partition_cnt > 0 ? INT_MAX : 0;
-		for (int p = 0; p < topic->partition_cnt; p++)
-			info->nreplicas = Min(info->nreplicas,
-								  topic->partitions[p].replica_cnt);
-	}
-	kafka_call_end(admin->handle);
-	qsort(*topics, n, sizeof(KafkaTopicInfo), compare_topics);
-
-	return n;
-}
-
-/*
- * kafka_admin_create_topic
- *		Creates a topic and waits until the controller has done so.
- *
- * nreplicas -1 is the cluster's default.  config is a list of DefElem with
- * string arguments.
+ * kafka_admin_begin
+ *		Begins a request, after the end of another.
  */
 void
-kafka_admin_create_topic(KafkaAdmin *admin, const char *topic, int npartitions,
-						 int nreplicas, const List *config)
-{
-	char		errstr[512];
-	ListCell   *lc;
-	size_t		n;
-	const rd_kafka_topic_result_t **results;
-
-	end_request(admin);
-	admin->new_topic = rd_kafka_NewTopic_new(topic, npartitions, nreplicas,
-											 errstr, sizeof(errstr));
-	if (admin->new_topic == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not create topic \"%s\": %s", topic, errstr)));
-	foreach(lc, config)
-	{
-		DefElem    *entry = lfirst_node(DefElem, lc);
-
-		rd_kafka_NewTopic_set_config(admin->new_topic, entry->defname,
-									 strVal(entry->arg));
-	}
-	begin_request(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
-	rd_kafka_CreateTopics(admin->handle->rk, &admin->new_topic, 1,
-						  admin->request, admin->queue);
-	await_result(admin, "create", topic);
-	results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(admin->result),
-												  &n);
-	check_topic_result(results, "create", topic);
-	end_request(admin);
-	await_visible(admin, topic, run_created);
-}
-
-/*
- * kafka_admin_delete_topic
- *		Deletes a topic and waits until the controller has done so.
- */
-void
-kafka_admin_delete_topic(KafkaAdmin *admin, const char *topic)
-{
-	size_t		n;
-	const rd_kafka_topic_result_t **results;
-
-	end_request(admin);
-	admin->old_topic = rd_kafka_DeleteTopic_new(topic);
-	begin_request(admin, RD_KAFKA_ADMIN_OP_DELETETOPICS);
-	rd_kafka_DeleteTopics(admin->handle->rk, &admin->old_topic, 1,
-						  admin->request, admin->queue);
-	await_result(admin, "delete", topic);
-	results = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(admin->result),
-												  &n);
-	check_topic_result(results, "delete", topic);
-	end_request(admin);
-	await_visible(admin, topic, run_deleted);
-}
-
-/*
- * Waits until the brokers' metadata shows what the controller has done, so
- * that the next statement sees it.
- */
-static void
-await_visible(KafkaAdmin *admin, const char *topic, KafkaCallRun run)
-{
-	char	   *arg = strdup(topic);
-	rd_kafka_resp_err_t err;
-
-	if (arg == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	err = kafka_call(admin->handle, run, free, arg);
-	kafka_call_end(admin->handle);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(WARNING,
-				(kafka_errcode(err),
-				 errmsg("the change of topic \"%s\" is not visible on every broker yet",
-						topic)));
-}
-
-/*
- * In a thread: succeeds once every partition of the topic has a leader.
- */
-static rd_kafka_resp_err_t
-run_created(rd_kafka_t *rk, void *arg, int timeout)
-{
-	const struct rd_kafka_metadata *metadata;
-	rd_kafka_resp_err_t err = kafka_topic_metadata(rk, arg, &metadata, timeout);
-
-	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err;
-	for (int i = 0; i < metadata->topics[0].partition_cnt; i++)
-		if (metadata->topics[0].partitions[i].leader < 0)
-			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-	rd_kafka_metadata_destroy(metadata);
-	return err;
-}
-
-/*
- * In a thread: succeeds once the topic is gone.
- */
-static rd_kafka_resp_err_t
-run_deleted(rd_kafka_t *rk, void *arg, int timeout)
-{
-	const struct rd_kafka_metadata *metadata;
-	rd_kafka_resp_err_t err = kafka_topic_metadata(rk, arg, &metadata, timeout);
-
-	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		return RD_KAFKA_RESP_ERR_NO_ERROR;
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		return err;
-	rd_kafka_metadata_destroy(metadata);
-	return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-}
-
-static void
-begin_request(KafkaAdmin *admin, rd_kafka_admin_op_t op)
+kafka_admin_begin(KafkaAdmin *admin, rd_kafka_admin_op_t op)
 {
 	char		errstr[512];
 
+	kafka_admin_end(admin);
 	admin->request = rd_kafka_AdminOptions_new(admin->handle->rk, op);
+	if (admin->request == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("librdkafka %s does not know this request",
+						rd_kafka_version_str())));
 	if (rd_kafka_AdminOptions_set_request_timeout(admin->request,
 												  admin->options->timeout,
 												  errstr, sizeof(errstr)) != 0 ||
-		rd_kafka_AdminOptions_set_operation_timeout(admin->request,
-													admin->options->timeout,
-													errstr, sizeof(errstr)) != 0)
+		(takes_operation_timeout(op) &&
+		 rd_kafka_AdminOptions_set_operation_timeout(admin->request,
+													 admin->options->timeout,
+													 errstr, sizeof(errstr)) != 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("could not prepare a request to Kafka: %s", errstr)));
 }
 
 /*
- * Frees what a request has made, if there is one.
+ * Says whether the broker is told how long to work on a request.
  */
-static void
-end_request(KafkaAdmin *admin)
+static bool
+takes_operation_timeout(rd_kafka_admin_op_t op)
 {
-	if (admin->result != NULL)
-		rd_kafka_event_destroy(admin->result);
-	if (admin->request != NULL)
-		rd_kafka_AdminOptions_destroy(admin->request);
-	if (admin->new_topic != NULL)
-		rd_kafka_NewTopic_destroy(admin->new_topic);
-	if (admin->old_topic != NULL)
-		rd_kafka_DeleteTopic_destroy(admin->old_topic);
-	admin->result = NULL;
-	admin->request = NULL;
-	admin->new_topic = NULL;
-	admin->old_topic = NULL;
+	return op == RD_KAFKA_ADMIN_OP_CREATETOPICS ||
+		op == RD_KAFKA_ADMIN_OP_DELETETOPICS ||
+		op == RD_KAFKA_ADMIN_OP_CREATEPARTITIONS ||
+		op == RD_KAFKA_ADMIN_OP_DELETERECORDS;
 }
 
-static void
-await_result(KafkaAdmin *admin, const char *what, const char *topic)
+/*
+ * kafka_admin_own
+ *		Has an object live until the end of the request, and returns it.
+ */
+void *
+kafka_admin_own(KafkaAdmin *admin, void *object, KafkaAdminDestroy destroy)
 {
-	rd_kafka_resp_err_t err;
+	Assert(admin->nowned < KAFKA_ADMIN_MAX_OWNED);
+	admin->owned[admin->nowned].object = object;
+	admin->owned[admin->nowned++].destroy = destroy;
+	return object;
+}
 
+/*
+ * kafka_admin_await
+ *		Waits for the answer, puts it into admin->result, and returns its
+ *		error.
+ *
+ * A refused password or certificate ends the wait before the timeout does.
+ */
+rd_kafka_resp_err_t
+kafka_admin_await(KafkaAdmin *admin)
+{
 	while ((admin->result = rd_kafka_queue_poll(admin->queue, 0)) == NULL)
 	{
 		kafka_handle_wait(admin->handle, -1);
 		kafka_handle_serve(admin->handle);
 		if (admin->handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
 			admin->handle->error == RD_KAFKA_RESP_ERR__SSL)
-			ereport(ERROR,
-					(kafka_errcode(admin->handle->error),
-					 errmsg("could not %s topic \"%s\": %s", what, topic,
-							rd_kafka_err2str(admin->handle->error)),
-					 kafka_error_reason(admin->handle)));
+			return admin->handle->error;
 	}
-	err = rd_kafka_event_error(admin->result);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("could not %s topic \"%s\": %s", what, topic,
-						rd_kafka_event_error_string(admin->result)),
-				 kafka_error_reason(admin->handle)));
+	return rd_kafka_event_error(admin->result);
 }
 
-static void
-check_topic_result(const rd_kafka_topic_result_t *const *results,
-				   const char *what, const char *topic)
+/*
+ * kafka_admin_check
+ *		Raises an error of Kafka's, if it is one, of what was to be done.
+ *
+ * reason is Kafka's own text or NULL.
+ */
+void
+kafka_admin_check(KafkaAdmin *admin, rd_kafka_resp_err_t err,
+				  const char *reason, const char *what)
 {
-	rd_kafka_resp_err_t err = rd_kafka_topic_result_error(results[0]);
-	const char *reason = rd_kafka_topic_result_error_string(results[0]);
-
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
+	if (err == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+		reason = NULL;			/* a broker's, which shows its insides */
+	else if (reason == NULL && admin->result != NULL &&
+			 rd_kafka_event_error(admin->result) == err)
+		reason = rd_kafka_event_error_string(admin->result);
 	ereport(ERROR,
 			(kafka_errcode(err),
-			 errmsg("could not %s topic \"%s\": %s", what, topic,
-					reason != NULL ? reason : rd_kafka_err2str(err))));
+			 errmsg("could not %s: %s", what,
+					reason != NULL ? reason : rd_kafka_err2str(err)),
+			 kafka_error_reason(admin->handle)));
 }
 
-static int
-compare_topics(const void *a, const void *b)
+/*
+ * kafka_admin_end
+ *		Frees what a request has made, if there is one.
+ */
+void
+kafka_admin_end(KafkaAdmin *admin)
 {
-	return strcmp(((const KafkaTopicInfo *) a)->name,
-				  ((const KafkaTopicInfo *) b)->name);
+	if (admin->result != NULL)
+		rd_kafka_event_destroy(admin->result);
+	admin->result = NULL;
+	while (admin->nowned > 0)
+	{
+		admin->nowned--;
+		admin->owned[admin->nowned].destroy(admin->owned[admin->nowned].object);
+	}
+	if (admin->request != NULL)
+		rd_kafka_AdminOptions_destroy(admin->request);
+	admin->request = NULL;
+}
+
+/*
+ * kafka_admin_deadline
+ *		Returns when the client's timeout will have passed.
+ */
+int64
+kafka_admin_deadline(KafkaAdmin *admin)
+{
+	return kafka_now_ms() + admin->options->timeout;
+}
+
+/*
+ * kafka_admin_retry
+ *		After a moment, says whether to send the same request again: a
+ *		coordinator that is being chosen, or loads its groups, answers so.
+ */
+bool
+kafka_admin_retry(KafkaAdmin *admin, rd_kafka_resp_err_t err, int64 deadline)
+{
+	int64		until = kafka_now_ms() + RETRY_PAUSE;
+
+	if (err != RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS &&
+		err != RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE &&
+		err != RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
+		return false;
+	if (until >= deadline)
+		return false;
+	while (kafka_now_ms() < until)
+		kafka_wait(PGINVALID_SOCKET, until - kafka_now_ms());
+	return true;
+}
+
+/*
+ * kafka_admin_destroy_list
+ *		Frees a list of partitions, for kafka_admin_own().
+ */
+void
+kafka_admin_destroy_list(void *object)
+{
+	rd_kafka_topic_partition_list_destroy(object);
+}
+
+/*
+ * kafka_admin_calloc, kafka_admin_strdup
+ *		Allocate what a thread will use; an ERROR when there is no memory.
+ */
+void *
+kafka_admin_calloc(size_t size)
+{
+	void	   *memory = calloc(1, size);
+
+	if (memory == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
+	return memory;
+}
+
+char *
+kafka_admin_strdup(const char *string)
+{
+	char	   *copy = kafka_admin_calloc(strlen(string) + 1);
+
+	strcpy(copy, string);
+	return copy;
 }
