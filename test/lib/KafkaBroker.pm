@@ -162,10 +162,24 @@ sub allow
 {
 	my ($self, $principal, @words) = @_;
 
-	_run(undef, $tool, 'run', 'org.apache.kafka.tools.AclCommand',
-		'--bootstrap-server' => $self->{bootstrap},
+	$self->command('org.apache.kafka.tools.AclCommand',
 		'--add', '--allow-principal' => $principal, @words);
 	return;
+}
+
+=item $broker->command($class, @arguments)
+
+What one of Kafka's own command line tools prints: the class behind a script
+such as kafka-topics, without its --bootstrap-server.  More than a second each.
+
+=cut
+
+sub command
+{
+	my ($self, $class, @arguments) = @_;
+
+	return _run(undef, $tool, 'run', $class, @arguments,
+		'--bootstrap-server' => $self->{bootstrap});
 }
 
 =item $broker->log_file($node = 1)
