@@ -18,6 +18,7 @@
 
 #if RD_KAFKA_VERSION >= 0x020300ff
 #define HAVE_DESCRIBE_CLUSTER
+#define RACK_TIMEOUT 1000		/* ms */
 #endif
 
 /* Argument of a call: the metadata of one topic. */
@@ -99,20 +100,28 @@ kafka_admin_cluster(KafkaAdmin *admin)
 }
 
 /*
- * Asks for the brokers' racks, where this librdkafka can.
+ * Asks for the brokers' racks, where this librdkafka can.  It sends this to the
+ * controller, which a cluster in trouble may not have: then there are none.
  */
 #ifdef HAVE_DESCRIBE_CLUSTER
 static void
 take_racks(KafkaAdmin *admin, KafkaClusterInfo *info)
 {
 	const rd_kafka_Node_t **nodes;
+	char		errstr[512];
 	size_t		n;
 
 	kafka_admin_begin(admin, RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER);
+	(void) rd_kafka_AdminOptions_set_request_timeout(admin->request,
+													 Min(admin->options->timeout,
+														 RACK_TIMEOUT),
+													 errstr, sizeof(errstr));
 	rd_kafka_DescribeCluster(admin->handle->rk, admin->request, admin->queue);
-	kafka_admin_check(admin, kafka_admin_await(admin), NULL,
-					  psprintf("describe the cluster of server \"%s\"",
-							   admin->options->server));
+	if (kafka_admin_await(admin) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		kafka_admin_end(admin);
+		return;
+	}
 	nodes = rd_kafka_DescribeCluster_result_nodes(rd_kafka_event_DescribeCluster_result(admin->result),
 												  &n);
 	for (size_t i = 0; i < n; i++)

@@ -15,7 +15,10 @@
 #include "postgres.h"
 
 #include "client/admin_internal.h"
+#include "client/wait.h"
 #include "nodes/parsenodes.h"
+
+#define VISIBLE_PAUSE 20		/* ms */
 
 #if RD_KAFKA_VERSION >= 0x020200ff
 #define HAVE_INCREMENTAL
@@ -24,6 +27,16 @@
 static int	describe(KafkaAdmin *admin, rd_kafka_ResourceType_t type,
 					 const char *name, const char *what,
 					 KafkaConfigEntry **entries);
+static rd_kafka_resp_err_t send_describe(KafkaAdmin *admin,
+										 rd_kafka_ResourceType_t type,
+										 const char *name, int32 broker,
+										 const char **reason);
+static int	take_entries(KafkaAdmin *admin, KafkaConfigEntry **entries);
+static void await_visible(KafkaAdmin *admin, const char *topic,
+						  const List *config);
+static bool is_visible(const KafkaConfigEntry *entries, int n,
+					   const DefElem *setting);
+static bool is_same(const char *a, const char *b);
 static rd_kafka_ConfigResource_t *begin_request(KafkaAdmin *admin,
 												rd_kafka_admin_op_t op,
 												rd_kafka_ResourceType_t type,
@@ -65,21 +78,57 @@ static int
 describe(KafkaAdmin *admin, rd_kafka_ResourceType_t type, const char *name,
 		 const char *what, KafkaConfigEntry **entries)
 {
+	const char *reason;
+	rd_kafka_resp_err_t err;
+
+	err = send_describe(admin, type, name, -1, &reason);
+	kafka_admin_check(admin, err, reason, what);
+	return take_entries(admin, entries);
+}
+
+/*
+ * Asks for settings, of a certain broker unless it is -1, and returns the
+ * error.
+ */
+static rd_kafka_resp_err_t
+send_describe(KafkaAdmin *admin, rd_kafka_ResourceType_t type,
+			  const char *name, int32 broker, const char **reason)
+{
 	rd_kafka_ConfigResource_t *resource;
+	const rd_kafka_ConfigResource_t **results;
+	rd_kafka_resp_err_t err;
+	char		errstr[512];
+	size_t		n;
+
+	*reason = NULL;
+	resource = begin_request(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, type,
+							 name);
+	if (broker >= 0)
+		(void) rd_kafka_AdminOptions_set_broker(admin->request, broker, errstr,
+												sizeof(errstr));
+	rd_kafka_DescribeConfigs(admin->handle->rk, &resource, 1, admin->request,
+							 admin->queue);
+	err = kafka_admin_await(admin);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	results = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(admin->result),
+														&n);
+	*reason = rd_kafka_ConfigResource_error_string(results[0]);
+	return rd_kafka_ConfigResource_error(results[0]);
+}
+
+/*
+ * Copies the settings that have come, and ends the request.
+ */
+static int
+take_entries(KafkaAdmin *admin, KafkaConfigEntry **entries)
+{
 	const rd_kafka_ConfigResource_t **results;
 	const rd_kafka_ConfigEntry_t **found;
 	size_t		n;
 
-	resource = begin_request(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, type,
-							 name);
-	rd_kafka_DescribeConfigs(admin->handle->rk, &resource, 1, admin->request,
-							 admin->queue);
-	kafka_admin_check(admin, kafka_admin_await(admin), NULL, what);
 	results = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(admin->result),
 														&n);
-	kafka_admin_check(admin, rd_kafka_ConfigResource_error(results[0]),
-					  rd_kafka_ConfigResource_error_string(results[0]), what);
-
 	found = rd_kafka_ConfigResource_configs(results[0], &n);
 	*entries = palloc0_array(KafkaConfigEntry, Max(n, 1));
 	for (size_t i = 0; i < n; i++)
@@ -145,6 +194,7 @@ kafka_admin_alter_topic_config(KafkaAdmin *admin, const char *topic,
 	end_request(admin,
 				rd_kafka_IncrementalAlterConfigs_result_resources(rd_kafka_event_IncrementalAlterConfigs_result(admin->result),
 																  &n), what);
+	await_visible(admin, topic, config);
 }
 #else
 
@@ -195,6 +245,7 @@ kafka_admin_alter_topic_config(KafkaAdmin *admin, const char *topic,
 	end_request(admin,
 				rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(admin->result),
 													   &count), what);
+	await_visible(admin, topic, config);
 }
 
 static bool
@@ -210,6 +261,95 @@ is_changed(const char *name, const List *config)
 	return false;
 }
 #endif
+
+/*
+ * Waits until every broker shows the change, so that the next statement does,
+ * and does not write back what was before.  Where it may not be seen, there is
+ * nothing to wait for.
+ */
+static void
+await_visible(KafkaAdmin *admin, const char *topic, const List *config)
+{
+	int64		deadline = kafka_admin_deadline(admin);
+	KafkaClusterInfo *cluster = kafka_admin_cluster(admin);
+	ListCell   *lc;
+
+	for (int i = 0; i < cluster->nbrokers; i++)
+	{
+		bool		visible = false;
+
+		while (!visible && kafka_now_ms() < deadline)
+		{
+			KafkaConfigEntry *entries;
+			const char *reason;
+			int			n;
+
+			if (send_describe(admin, RD_KAFKA_RESOURCE_TOPIC, topic,
+							  cluster->brokers[i].id, &reason) !=
+				RD_KAFKA_RESP_ERR_NO_ERROR)
+				break;
+			n = take_entries(admin, &entries);
+			visible = true;
+			foreach(lc, config)
+			{
+				visible &= is_visible(entries, n, lfirst_node(DefElem, lc));
+			}
+			if (!visible)
+				kafka_wait(PGINVALID_SOCKET, VISIBLE_PAUSE);
+		}
+	}
+	kafka_admin_end(admin);
+}
+
+/*
+ * Tells whether a setting is as it was to be; Kafka prints values in its own
+ * way.
+ */
+static bool
+is_visible(const KafkaConfigEntry *entries, int n, const DefElem *setting)
+{
+	for (int i = 0; i < n; i++)
+	{
+		bool		own;
+
+		if (strcmp(entries[i].name, setting->defname) != 0)
+			continue;
+		own = strcmp(entries[i].source, "DYNAMIC_TOPIC_CONFIG") == 0;
+		if (setting->arg == NULL)
+			return !own;
+		return own && (entries[i].value == NULL ||
+					   is_same(entries[i].value, strVal(setting->arg)));
+	}
+	return true;
+}
+
+/*
+ * Compares without case and spaces, numbers by their value.
+ */
+static bool
+is_same(const char *a, const char *b)
+{
+	char	   *end_a;
+	char	   *end_b;
+	double		x = strtod(a, &end_a);
+	double		y = strtod(b, &end_b);
+
+	if (end_a != a && end_b != b && *end_a == '\0' && *end_b == '\0')
+		return x == y;
+	for (;;)
+	{
+		while (*a == ' ')
+			a++;
+		while (*b == ' ')
+			b++;
+		if (pg_tolower((unsigned char) *a) != pg_tolower((unsigned char) *b))
+			return false;
+		if (*a == '\0')
+			return true;
+		a++;
+		b++;
+	}
+}
 
 /*
  * Begins a request about the settings of a topic or broker.

@@ -9,6 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "client/admin.h"
+#include "common/int.h"
 #include "funcapi.h"
 #include "functions/server.h"
 #include "utils/array.h"

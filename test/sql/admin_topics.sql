@@ -70,7 +70,9 @@ SELECT kafka.alter_topic_config('adm', 'adm_a', '{"no.such.setting": 1}');
 SELECT kafka.alter_topic_config('adm', 'adm_a', '{"retention.ms": "soon"}');
 SELECT kafka.alter_topic_config('adm', 'adm_a', '{"retention.ms": [1]}');
 SELECT kafka.alter_topic_config('adm', 'adm_a', '[1]');
+\set VERBOSITY sqlstate
 SELECT kafka.alter_topic_config('adm', 'adm_none', '{"retention.ms": 1}');
+\set VERBOSITY default
 SELECT * FROM kafka.topic_config('adm', 'adm_none');
 SELECT * FROM kafka.topic_config('adm', '');
 SELECT count(*) FROM kafka.topic_config('adm', 'adm_a') WHERE source = 'DYNAMIC_TOPIC_CONFIG';

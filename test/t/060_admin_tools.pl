@@ -31,6 +31,9 @@ is(sql(q{SELECT cluster_id, brokers FROM kafka.cluster('broker')}), "$cluster|3"
 is( sql(q{SELECT value FROM kafka.broker_config('broker', 2) WHERE name = 'broker.rack'}),
 	'here', 'a broker that is not the first one asked');
 
+# librdkafka before 2.3 does not know it
+is(sql(q{SELECT DISTINCT coalesce(rack, 'here') FROM kafka.brokers('broker')}), 'here', 'rack');
+
 # topics: each way to say how many, and where
 sql(q{SELECT kafka.create_topic('broker', 'spread', 4, 3, '{"min.insync.replicas": 2, "retention.ms": 86400000}')});
 sql(q{SELECT kafka.create_topic('broker', 'placed', replica_assignment => '{{3,1},{2,3}}')});
