@@ -19,6 +19,7 @@
 #include "client/admin_internal.h"
 
 static void list_groups(KafkaAdmin *admin, KafkaGroupInfo **groups, int *n);
+static rd_kafka_resp_err_t send_list(KafkaAdmin *admin, const char **reason);
 static const rd_kafka_ConsumerGroupDescription_t **describe_groups(KafkaAdmin *admin,
 																   const char **names,
 																   int n,
@@ -210,20 +211,18 @@ list_groups(KafkaAdmin *admin, KafkaGroupInfo **groups, int *n)
 {
 	char	   *what = psprintf("get the consumer groups of server \"%s\"",
 								admin->options->server);
+	int64		deadline = kafka_admin_deadline(admin);
 	const rd_kafka_ListConsumerGroups_result_t *result;
 	const rd_kafka_ConsumerGroupListing_t **listings;
-	const rd_kafka_error_t **errors;
+	rd_kafka_resp_err_t err;
+	const char *reason;
 	size_t		count;
 
-	kafka_admin_begin(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS);
-	rd_kafka_ListConsumerGroups(admin->handle->rk, admin->request,
-								admin->queue);
-	kafka_admin_check(admin, kafka_admin_await(admin), NULL, what);
+	do
+		err = send_list(admin, &reason);
+	while (kafka_admin_retry(admin, err, deadline));
+	kafka_admin_check(admin, err, reason, what);
 	result = rd_kafka_event_ListConsumerGroups_result(admin->result);
-	errors = rd_kafka_ListConsumerGroups_result_errors(result, &count);
-	if (count > 0)
-		kafka_admin_check(admin, rd_kafka_error_code(errors[0]),
-						  rd_kafka_error_string(errors[0]), what);
 	listings = rd_kafka_ListConsumerGroups_result_valid(result, &count);
 	*groups = palloc0_array(KafkaGroupInfo, Max(count, 1));
 	for (size_t i = 0; i < count; i++)
@@ -238,6 +237,31 @@ list_groups(KafkaAdmin *admin, KafkaGroupInfo **groups, int *n)
 	kafka_admin_end(admin);
 	*n = count;
 	qsort(*groups, *n, sizeof(KafkaGroupInfo), compare_groups);
+}
+
+/*
+ * Asks all brokers for their groups, and returns the first error.
+ */
+static rd_kafka_resp_err_t
+send_list(KafkaAdmin *admin, const char **reason)
+{
+	const rd_kafka_error_t **errors;
+	rd_kafka_resp_err_t err;
+	size_t		n;
+
+	*reason = NULL;
+	kafka_admin_begin(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS);
+	rd_kafka_ListConsumerGroups(admin->handle->rk, admin->request,
+								admin->queue);
+	err = kafka_admin_await(admin);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return err;
+	errors = rd_kafka_ListConsumerGroups_result_errors(rd_kafka_event_ListConsumerGroups_result(admin->result),
+													   &n);
+	if (n == 0)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	*reason = rd_kafka_error_string(errors[0]);
+	return rd_kafka_error_code(errors[0]);
 }
 
 /*
