@@ -52,6 +52,8 @@ static bool is_set(const KafkaClientOptions *client, const char *name,
  * kafka_options_check_credentials
  *		Raises an ERROR for a connection with an identity that the user has not
  *		been given.
+ *
+ * There may be no transaction: a subscription's worker connects without one.
  */
 void
 kafka_options_check_credentials(const KafkaClientOptions *client)
@@ -59,13 +61,13 @@ kafka_options_check_credentials(const KafkaClientOptions *client)
 	Identity	identity = find_identity(client);
 
 	if (identity == IDENTITY_OWN || client->lent ||
-		superuser_arg(client->userid) ||
-		(identity == IDENTITY_NONE && superuser_arg(client->owner)))
+		client->user_is_superuser ||
+		(identity == IDENTITY_NONE && client->owner_is_superuser))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("role \"%s\" needs credentials of its own for server \"%s\"",
-					GetUserNameFromId(client->userid, false), client->server),
+					client->user, client->server),
 			 identity == IDENTITY_NONE ?
 			 errdetail("Without them Kafka would know it by the address of the database server only, which an owner of the server who is not a superuser cannot lend.") :
 			 errdetail("The options of the server would have Kafka take it for the database server."),

@@ -71,8 +71,10 @@ kafka_options_client(Oid serverid, Oid userid)
 
 	client->serverid = serverid;
 	client->server = server->servername;
-	client->owner = server->owner;
+	client->owner_is_superuser = superuser_arg(server->owner);
 	client->userid = userid;
+	client->user = GetUserNameFromId(userid, false);
+	client->user_is_superuser = superuser_arg(userid);
 	client->timeout = kafka_timeout;
 	client->delivery = kafka_delivery;
 	check_validator(server->fdwid);
@@ -145,6 +147,7 @@ kafka_options_copy(const KafkaClientOptions *client)
 
 	*copy = *client;
 	copy->server = pstrdup(client->server);
+	copy->user = pstrdup(client->user);
 	if (client->transaction_prefix != NULL)
 		copy->transaction_prefix = pstrdup(client->transaction_prefix);
 	copy->properties = NIL;
@@ -381,7 +384,7 @@ take_client(KafkaClientOptions *client, List *options, int where)
 		else if (strcmp(def->name, "timeout") == 0)
 			client->timeout = time_value(value);
 		else if (strcmp(def->name, "password_required") == 0 &&
-				 (where == ON_SERVER || superuser_arg(client->owner)))
+				 (where == ON_SERVER || client->owner_is_superuser))
 			client->lent = !defGetBoolean(option);
 		else if (strcmp(def->name, "transactional_id_prefix") == 0)
 			client->transaction_prefix = value;

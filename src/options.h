@@ -45,8 +45,10 @@ typedef struct KafkaClientOptions
 {
 	Oid			serverid;
 	const char *server;			/* name, for messages */
-	Oid			owner;			/* of the server */
+	bool		owner_is_superuser; /* of the server */
 	Oid			userid;			/* whose connection it is */
+	const char *user;			/* name, for messages */
+	bool		user_is_superuser;
 	bool		lent;			/* password_required is off */
 	List	   *properties;		/* of KafkaProperty, later ones win */
 	int			timeout;		/* ms without an answer that make an ERROR */
