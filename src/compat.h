@@ -250,6 +250,7 @@ kafka_compat_is_virtual(Form_pg_attribute attribute)
 /*
  * Ingest.
  */
+#include "access/htup_details.h"
 #include "catalog/pg_namespace.h"
 
 static inline AclResult
@@ -304,6 +305,19 @@ kafka_compat_owns_database(Oid dbid, Oid roleid)
 #else
 #define KAFKA_COPY_DEFAULT(column, number) (number)
 #endif
+
+/* 18: memory in front of the tuple can be asked for. */
+static inline MinimalTuple
+kafka_compat_form_minimal_tuple(TupleDesc tupdesc, const Datum *values,
+								const bool *nulls)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(tupdesc, values, nulls, 0);
+#else
+	return heap_form_minimal_tuple(tupdesc, unconstify(Datum *, values),
+								   unconstify(bool *, nulls));
+#endif
+}
 
 /* 16: only SET ROLE, not membership as such, lets one act as another. */
 static inline bool

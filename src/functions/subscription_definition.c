@@ -313,6 +313,11 @@ check_settings(const KafkaSubscription *subscription)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a subscription with a command has no mode and no key columns")));
+	if (subscription->key_columns != NIL &&
+		subscription->mode != KAFKA_MODE_UPSERT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key_columns needs mode \"upsert\"")));
 	if (subscription->error_limit != 0 &&
 		subscription->on_error == KAFKA_BAD_STOP)
 		ereport(ERROR,
@@ -340,11 +345,7 @@ check_supported(const KafkaSubscription *subscription)
 {
 	const char *what = NULL;
 
-	if (subscription->mode != KAFKA_MODE_INSERT)
-		what = "mode";
-	else if (subscription->key_columns != NIL)
-		what = "key_columns";
-	else if (subscription->group_id != NULL)
+	if (subscription->group_id != NULL)
 		what = "group_id";
 	if (what != NULL)
 		ereport(ERROR,

@@ -52,6 +52,10 @@ choose_method(const KafkaApply *apply)
 {
 	if (apply->subscription->command != NULL)
 		return &kafka_apply_command;
+	if (apply->subscription->mode == KAFKA_MODE_UPSERT)
+		return &kafka_apply_upsert;
+	if (kafka_target_needs_executor(apply->target, apply->subscription->owner))
+		return &kafka_apply_insert;
 	return &kafka_apply_copy;
 }
 

@@ -62,6 +62,8 @@ typedef struct KafkaApplyMethod
 /* apply_*.c */
 extern const KafkaApplyMethod kafka_apply_copy;
 extern const KafkaApplyMethod kafka_apply_command;
+extern const KafkaApplyMethod kafka_apply_insert;
+extern const KafkaApplyMethod kafka_apply_upsert;
 
 extern void kafka_apply_open(KafkaApply *apply,
 							 const KafkaSubscription *subscription);

@@ -34,7 +34,7 @@ static void
 check(KafkaApply *apply)
 {
 	apply->columns = kafka_map_columns(apply->source, apply->target);
-	kafka_check_target(apply->target, apply->subscription->owner,
+	kafka_check_insert(apply->target, apply->subscription->owner,
 					   apply->columns);
 }
 

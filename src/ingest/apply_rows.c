@@ -14,8 +14,10 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "compat.h"
 #include "executor/executor.h"
 #include "ingest/apply_rows.h"
+#include "utils/memutils.h"
 
 static bool is_direct(const KafkaApplyRows *rows);
 
@@ -123,4 +125,56 @@ kafka_apply_rows_end(KafkaApplyRows *rows)
 {
 	rows->apply->last = rows->rows->next;
 	FreeExprContext(rows->econtext, true);
+}
+
+/*
+ * kafka_apply_tuples_begin
+ *		Prepares to return rows of the columns only, with room for some values
+ *		more behind them.
+ */
+void
+kafka_apply_tuples_begin(KafkaApplyTuples *tuples, KafkaApply *apply,
+						 int extra)
+{
+	int			natts = RelationGetDescr(apply->target)->natts;
+	int			n = list_length(apply->columns) + extra;
+
+	kafka_apply_rows_begin(&tuples->rows, apply);
+	tuples->context = AllocSetContextCreate(CurrentMemoryContext,
+											"kafka row", ALLOCSET_DEFAULT_SIZES);
+	tuples->row = palloc0_array(Datum, natts);
+	tuples->row_nulls = palloc0_array(bool, natts);
+	tuples->values = palloc0_array(Datum, n);
+	tuples->nulls = palloc0_array(bool, n);
+}
+
+/*
+ * kafka_apply_tuples_next
+ *		Fills values and nulls with the next row, valid until the one after it;
+ *		false when there are no more.
+ */
+bool
+kafka_apply_tuples_next(KafkaApplyTuples *tuples)
+{
+	KafkaApplyRows *rows = &tuples->rows;
+	MemoryContext old;
+	bool		found;
+
+	MemoryContextReset(tuples->context);
+	old = MemoryContextSwitchTo(tuples->context);
+	found = kafka_apply_rows_next(rows, tuples->row, tuples->row_nulls);
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < rows->ncolumns && found; i++)
+	{
+		tuples->values[i] = tuples->row[rows->columns[i]->target - 1];
+		tuples->nulls[i] = tuples->row_nulls[rows->columns[i]->target - 1];
+	}
+	return found;
+}
+
+void
+kafka_apply_tuples_end(KafkaApplyTuples *tuples)
+{
+	kafka_apply_rows_end(&tuples->rows);
+	MemoryContextDelete(tuples->context);
 }

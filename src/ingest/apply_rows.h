@@ -28,9 +28,24 @@ typedef struct KafkaApplyRows
 	ExprContext *econtext;
 } KafkaApplyRows;
 
+/* The same, with the columns of apply->columns only, in their order. */
+typedef struct KafkaApplyTuples
+{
+	KafkaApplyRows rows;
+	MemoryContext context;		/* of a row's values */
+	Datum	   *row;			/* of the whole target */
+	bool	   *row_nulls;
+	Datum	   *values;			/* of the columns */
+	bool	   *nulls;
+} KafkaApplyTuples;
+
 extern void kafka_apply_rows_begin(KafkaApplyRows *rows, KafkaApply *apply);
 extern bool kafka_apply_rows_next(void *arg, Datum *values, bool *nulls);
 extern const KafkaMessage *kafka_apply_rows_message(KafkaApplyRows *rows);
 extern void kafka_apply_rows_end(KafkaApplyRows *rows);
+extern void kafka_apply_tuples_begin(KafkaApplyTuples *tuples,
+									 KafkaApply *apply, int extra);
+extern bool kafka_apply_tuples_next(KafkaApplyTuples *tuples);
+extern void kafka_apply_tuples_end(KafkaApplyTuples *tuples);
 
 #endif							/* KAFKA_APPLY_ROWS_H */

@@ -8,8 +8,8 @@
  *	  The same checks are made when a subscription is created, for a message
  *	  to who creates it, and in each batch, for privileges and tables change.
  *
- *	  COPY checks no privileges and applies no row-level security, so both are
- *	  up to us.
+ *	  COPY checks no privileges, so that is up to us; and as it applies no
+ *	  row-level security, who is subject to it is no user of COPY here.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,6 +34,8 @@
 
 static Relation open_relation(Oid relid, LOCKMODE lockmode, const char *what,
 							  const char *subscription);
+static void reject_privileges(Relation target);
+static void check_kind(Relation target, bool others);
 static bool is_kafka_table(Relation relation);
 static Form_pg_attribute find_column(Relation relation, const char *name);
 static bool carries_data(Relation source, AttrNumber attnum);
@@ -115,51 +117,96 @@ kafka_check_server(Relation source, Oid userid)
 }
 
 /*
- * kafka_check_target
- *		Raises an ERROR unless the relation is a table into whose columns the
+ * kafka_target_needs_executor
+ *		Says whether the target is something that COPY cannot write with all
+ *		that an INSERT of the user's does.
+ */
+bool
+kafka_target_needs_executor(Relation target, Oid userid)
+{
+	return target->rd_rel->relkind == RELKIND_VIEW ||
+		target->rd_rel->relkind == RELKIND_FOREIGN_TABLE ||
+		check_enable_rls(RelationGetRelid(target), userid, true) == RLS_ENABLED;
+}
+
+/*
+ * kafka_check_insert
+ *		Raises an ERROR unless the relation is something into whose columns the
  *		user may insert.
  *
  * columns is a list of KafkaColumnMap.
  */
 void
-kafka_check_target(Relation target, Oid userid, const List *columns)
+kafka_check_insert(Relation target, Oid userid, const List *columns)
 {
 	Oid			relid = RelationGetRelid(target);
 	ListCell   *lc;
 
-	if (target->rd_rel->relkind != RELKIND_RELATION &&
-		target->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+	check_kind(target, true);
+	if (pg_class_aclcheck(relid, userid, ACL_INSERT) == ACLCHECK_OK)
+		return;
+	foreach(lc, columns)
+	{
+		KafkaColumnMap *column = lfirst(lc);
+
+		if (pg_attribute_aclcheck(relid, column->target, userid,
+								  ACL_INSERT) != ACLCHECK_OK)
+			reject_privileges(target);
+	}
+}
+
+/*
+ * kafka_check_upsert
+ *		Raises an ERROR unless the relation is a table in which the user may
+ *		insert, update and delete.
+ */
+void
+kafka_check_upsert(Relation target, Oid userid)
+{
+	AclMode		needed = ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE;
+
+	check_kind(target, false);
+	if (pg_class_aclmask(RelationGetRelid(target), userid, needed,
+						 ACLMASK_ALL) != needed)
+		reject_privileges(target);
+}
+
+static void
+reject_privileges(Relation target)
+{
+	aclcheck_error(ACLCHECK_NO_PRIV,
+				   get_relkind_objtype(target->rd_rel->relkind),
+				   RelationGetRelationName(target));
+}
+
+/*
+ * Raises an ERROR unless the relation is a table, or, with others, something
+ * else that takes an INSERT.
+ */
+static void
+check_kind(Relation target, bool others)
+{
+	char		kind = target->rd_rel->relkind;
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE &&
+		!(others && (kind == RELKIND_VIEW || kind == RELKIND_FOREIGN_TABLE)))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot use \"%s\" as target of a subscription",
 						RelationGetRelationName(target)),
-				 errdetail_relkind_not_supported(target->rd_rel->relkind)));
+				 errdetail_relkind_not_supported(kind)));
+	if (kind == RELKIND_FOREIGN_TABLE &&
+		GetFdwRoutineForRelation(target, false)->ExecForeignInsert == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot insert into foreign table \"%s\"",
+						RelationGetRelationName(target))));
 	if (RelationUsesLocalBuffers(target))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot use \"%s\" as target of a subscription",
 						RelationGetRelationName(target)),
 				 errdetail("Other sessions cannot write to a temporary table.")));
-
-	if (pg_class_aclcheck(relid, userid, ACL_INSERT) != ACLCHECK_OK)
-	{
-		foreach(lc, columns)
-		{
-			KafkaColumnMap *column = lfirst(lc);
-
-			if (pg_attribute_aclcheck(relid, column->target, userid,
-									  ACL_INSERT) != ACLCHECK_OK)
-				aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
-							   RelationGetRelationName(target));
-		}
-	}
-
-	if (check_enable_rls(relid, userid, true) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("user \"%s\" cannot ingest into table \"%s\" with row-level security enabled",
-						GetUserNameFromId(userid, false),
-						RelationGetRelationName(target))));
 }
 
 /*

@@ -26,8 +26,10 @@ extern Relation kafka_open_source(Oid relid, const char *subscription);
 extern Relation kafka_open_target(Oid relid, const char *subscription);
 extern void kafka_check_source(Relation source, Oid userid);
 extern void kafka_check_server(Relation source, Oid userid);
-extern void kafka_check_target(Relation target, Oid userid,
+extern bool kafka_target_needs_executor(Relation target, Oid userid);
+extern void kafka_check_insert(Relation target, Oid userid,
 							   const List *columns);
+extern void kafka_check_upsert(Relation target, Oid userid);
 extern List *kafka_map_columns(Relation source, Relation target);
 
 #endif							/* KAFKA_RELATIONS_H */
