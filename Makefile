@@ -110,6 +110,7 @@ help:
 	@echo "make demo             install what is needed and show the extension at work"
 	@echo "make test             all tests, in a copy of this tree, on a server and broker of their own"
 	@echo "       PG=16          on another PostgreSQL: an installed one, or 16 or 18 from a package cache"
+	@echo "       LIBRDKAFKA=new with a newer librdkafka than the installed one, from a package cache"
 	@echo "       ACCEPT=1       take the results that differ as new answers into expected/"
 	@echo "       TESTS=...      a part: 'checks', 'regress', 'regress:NAME,NAME', 'isolation', 'tap', 't/004*'"
 	@echo "make fuzz             decode mutated messages under sanitizers (INPUTS=20000000, SEED=1)"
@@ -124,7 +125,7 @@ demo:
 	tools/demo
 
 test:
-	tools/test $(if $(PG),--pg $(PG)) $(if $(ACCEPT),--accept) $(foreach t,$(TESTS),--only '$(t)')
+	tools/test $(if $(PG),--pg $(PG)) $(if $(LIBRDKAFKA),--librdkafka) $(if $(ACCEPT),--accept) $(foreach t,$(TESTS),--only '$(t)')
 
 fuzz:
 	tools/setup build

@@ -245,6 +245,20 @@ sub properties
 	  _run(undef, $admin, 'properties');
 }
 
+=item KafkaBroker::client_version()
+
+The version of librdkafka here, as a number: 2006001 is 2.6.1.
+
+=cut
+
+sub client_version
+{
+	_need_admin();
+	my ($major, $minor, $patch) = _run(undef, $admin, 'version') =~ /^(\d+)\.(\d+)\.(\d+)/;
+
+	return $major * 1_000_000 + $minor * 1000 + $patch;
+}
+
 =item $broker->delete_topic($topic)
 
 =item $broker->add_partitions($topic, $total)

@@ -16,6 +16,7 @@
  *	consume TOPIC					prints messages
  *
  * kafka_admin properties			prints librdkafka's table of properties
+ * kafka_admin version				prints its version
  *
  * NOTES
  *	produce reads messages from standard input and consume writes them to
@@ -132,6 +133,11 @@ main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "properties") == 0)
 	{
 		rd_kafka_conf_properties_show(stdout);
+		return 0;
+	}
+	if (argc == 2 && strcmp(argv[1], "version") == 0)
+	{
+		puts(rd_kafka_version_str());
 		return 0;
 	}
 	set_property(conf, "enable.partition.eof", "true");
