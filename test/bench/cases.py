@@ -295,8 +295,9 @@ def all_cases(data):
     return [
         Scan("scan_count", data, "json", "count(*)", target=1.3),
         Scan("scan_count_csv", data, "csv", "count(*)", target=1.3),
-        Scan("scan_sum", data, "json", "sum(num_bikes_available)"),
-        ScanAll("scan_all", data, "json", f"sum(num_nonnulls({NAMES}))"),
+        Scan("scan_sum", data, "json", "sum(num_bikes_available)", target=2.5),
+        ScanAll("scan_all", data, "json", f"sum(num_nonnulls({NAMES}))",
+                target=4.0),
         ScanParallel("parallel_count", data, "json", "count(*)"),
         ScanParallel("parallel_all", data, "json",
                      f"sum(num_nonnulls({NAMES}))"),
