@@ -40,8 +40,10 @@
 #define WAKE_MESSAGES 4096
 #define WAKE_BYTES (1024 * 1024)
 
-/* bytes read by a consumer that make it worth returning memory */
+/* bytes read by a consumer that make it worth returning memory, of which a
+ * message has so many beside its own */
 #define TRIM_BYTES (16 * 1024 * 1024)
+#define MESSAGE_BYTES 350
 
 static void close_consumer(void *arg);
 static void end_consumer(KafkaConsumer *consumer, bool keep);
@@ -142,7 +144,7 @@ end_consumer(KafkaConsumer *consumer, bool keep)
 		rd_kafka_queue_destroy(consumer->queue);
 	kafka_handle_close(consumer->handle, keep);
 	consumer->handle = NULL;
-	if (consumer->seen_bytes > TRIM_BYTES)
+	if (consumer->seen_bytes + consumer->seen * MESSAGE_BYTES > TRIM_BYTES)
 		return_memory();
 }
 
