@@ -18,7 +18,7 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_attribute.h"
+#include "catalog/pg_operator.h"
 #include "compat.h"
 #include "executor/spi.h"
 #include "ingest/apply.h"
@@ -30,6 +30,8 @@
 #include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
 
 static void connect(const KafkaSqlBatch *batch);
 static uint64 run_all(const KafkaSqlBatch *batch,
@@ -227,4 +229,32 @@ kafka_sql_column(Relation target, AttrNumber attnum)
 {
 	return quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(target),
 												  attnum - 1)->attname));
+}
+
+/*
+ * kafka_sql_equal
+ *		Returns the equality operator of a column's type, wherever it is, for
+ *		the search_path may find another one.
+ */
+const char *
+kafka_sql_equal(Relation target, AttrNumber attnum)
+{
+	Oid			typid = TupleDescAttr(RelationGetDescr(target),
+									  attnum - 1)->atttypid;
+	Oid			operator = lookup_type_cache(typid, TYPECACHE_EQ_OPR)->eq_opr;
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("could not identify an equality operator for type %s",
+						format_type_be(typid))));
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)",
+					quote_identifier(get_namespace_name(form->oprnamespace)),
+					NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return name;
 }

@@ -36,6 +36,7 @@ extern void kafka_sql_end(KafkaSqlBatch *batch);
 extern void kafka_sql_append_target(StringInfo sql, Relation target);
 extern void kafka_sql_append_insert(StringInfo sql, Relation target,
 									const List *columns);
+extern const char *kafka_sql_equal(Relation target, AttrNumber attnum);
 extern const char *kafka_sql_column(Relation target, AttrNumber attnum);
 
 #endif							/* KAFKA_APPLY_SQL_H */

@@ -240,8 +240,9 @@ make_delete(KafkaApply *apply, const int *places, int nkeys)
 	{
 		KafkaColumnMap *column = list_nth(apply->columns, places[i]);
 
-		appendStringInfo(&sql, " AND t.%s = b.c%d",
+		appendStringInfo(&sql, " AND t.%s %s b.c%d",
 						 kafka_sql_column(apply->target, column->target),
+						 kafka_sql_equal(apply->target, column->target),
 						 places[i] + 1);
 	}
 	return sql.data;

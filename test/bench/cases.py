@@ -178,6 +178,8 @@ class Lookup(Case):
 class Ingest(Case):
     """A subscription into a heap table against COPY of a file of the rows."""
 
+    more = ""                       # arguments of kafka.create_subscription()
+
     def __init__(self, name, data, format, target=None):
         super().__init__(name, data, target)
         self.format = format
@@ -197,19 +199,23 @@ class Ingest(Case):
         self.clear()
         _, seconds = self.postgres.timed(
             f"COPY {self.heap} FROM '{self.data.csv_file}' (FORMAT csv)")
-        self.data.verify(self.heap)
+        self.verify()
         return seconds
+
+    def verify(self):
+        self.data.verify(self.heap)
 
     def ours(self):
         create = (f"SELECT kafka.create_subscription('b', "
-                  f"source => '{self.source}', target => '{self.heap}')")
+                  f"source => '{self.source}', target => '{self.heap}'"
+                  f"{self.more})")
         self.clear()
         try:
             caught_up, seconds = self.postgres.timed(WAIT, before=[create])
             if caught_up != "t":
                 raise Failed("the subscription did not catch up: "
                              + self.state())
-            self.data.verify(self.heap)
+            self.verify()
         except Failed:
             self.drop(missing_ok=True)
             raise
@@ -228,6 +234,101 @@ class Ingest(Case):
         except Failed:
             if not missing_ok:
                 raise
+
+
+class IngestKeyed(Ingest):
+    """The same, with a primary key of partition and offset on both sides."""
+
+    def prepare(self, with_extension):
+        topic = self.data.topic(self.format)
+        self.file = self.postgres.sockets / "keyed.csv"
+        columns = f"{COLUMNS}, _partition int, _offset bigint"
+        self.postgres.psql(
+            f"COPY (SELECT {NAMES}, (n - 1) % 4, (n - 1) / 4 FROM "
+            f"(SELECT {NAMES}, row_number() OVER () AS n FROM local_rows) "
+            f"AS r) TO '{self.file}' (FORMAT csv)",
+            f"CREATE TABLE {self.heap} ({columns}, "
+            "PRIMARY KEY (_partition, _offset)) "
+            "WITH (autovacuum_enabled = off)")
+        if with_extension:
+            self.postgres.psql(
+                f"CREATE FOREIGN TABLE {self.source} ({columns}) SERVER broker "
+                f"OPTIONS (topic '{topic}', format '{self.format}')")
+
+    def limit(self):
+        self.clear()
+        _, seconds = self.postgres.timed(
+            f"COPY {self.heap} FROM '{self.file}' (FORMAT csv)")
+        self.verify()
+        return seconds
+
+    def verify(self):
+        self.data.verify(f"(SELECT {NAMES} FROM {self.heap})")
+
+
+class Upsert(Ingest):
+    """A subscription that keeps the last row of each key, against a statement
+    that does the same from a local table: at once, and in batches of the same
+    size."""
+
+    keys = 100000
+    more = ", mode => 'upsert'"
+
+    def __init__(self, name, data, target=None):
+        super().__init__(name, data, "csv", target)
+        self.limits = {"one INSERT ... ON CONFLICT": self.at_once,
+                       "INSERT ... ON CONFLICT, 10000 each": self.in_batches}
+
+    def prepare(self, with_extension):
+        self.postgres.psql(
+            "CREATE TABLE keyed_rows AS SELECT row_number() OVER () AS n, "
+            f"abs(hashint8(row_number() OVER ()) % {self.keys})::text AS id, "
+            f"{NAMES} FROM local_rows",
+            "ALTER TABLE keyed_rows ADD PRIMARY KEY (n)",
+            "VACUUM (FREEZE, ANALYZE) keyed_rows",
+            f"CREATE TABLE {self.heap} (id text PRIMARY KEY, {COLUMNS}) "
+            "WITH (autovacuum_enabled = off)",
+            "CREATE PROCEDURE upsert_rows(batch bigint) LANGUAGE plpgsql AS "
+            "$$ DECLARE first bigint := 1; BEGIN "
+            "WHILE first <= (SELECT max(n) FROM keyed_rows) LOOP "
+            f"INSERT INTO {self.heap} SELECT DISTINCT ON (id) id, {NAMES} "
+            "FROM keyed_rows WHERE n >= first AND n < first + batch "
+            "ORDER BY id, n DESC ON CONFLICT (id) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}"
+                        for name in NAMES.split(", "))
+            + "; COMMIT; first := first + batch; END LOOP; END $$")
+        if with_extension:
+            topic = self.data.empty_topic(self.name)
+            self.postgres.psql(
+                f"CREATE FOREIGN TABLE {self.source} "
+                f"(id text OPTIONS (metadata 'key'), {COLUMNS}) SERVER broker "
+                f"OPTIONS (topic '{topic}', format 'csv', "
+                "delivery 'immediate')",
+                f"INSERT INTO {self.source} SELECT id, {NAMES} "
+                "FROM keyed_rows ORDER BY n")
+        self.expected = self.postgres.psql(
+            "SELECT count(*), sum(hash_record_extended(t, 0)) FROM "
+            f"(SELECT DISTINCT ON (id) id, {NAMES} FROM keyed_rows "
+            "ORDER BY id, n DESC) AS t")
+
+    def at_once(self):
+        return self.call(10 ** 9)
+
+    def in_batches(self):
+        return self.call(10000)
+
+    def call(self, batch):
+        self.clear()
+        _, seconds = self.postgres.timed(f"CALL upsert_rows({batch})")
+        self.verify()
+        return seconds
+
+    def verify(self):
+        found = self.postgres.psql(
+            "SELECT count(*), sum(hash_record_extended(t, 0)) "
+            f"FROM {self.heap} AS t")
+        if found != self.expected:
+            raise Failed(f"{self.heap} has {found}, not {self.expected}")
 
 
 class Produce(Case):
@@ -304,7 +405,9 @@ def all_cases(data):
         Lookup("limit_10", data, "LIMIT 10", rows=10, bound=0.005),
         Lookup("one_offset", data, "WHERE _partition = 2 AND _offset = 123456",
                rows=1, bound=0.005),
-        Ingest("ingest_csv", data, "csv", target=1.5),
-        Ingest("ingest_json", data, "json"),
+        Ingest("ingest_csv", data, "csv", target=1.1),
+        Ingest("ingest_json", data, "json", target=2.0),
+        IngestKeyed("ingest_csv_key", data, "csv", target=1.2),
+        Upsert("ingest_upsert", data, target=2.0),
         Produce("produce_csv", data, "csv", csv, target=1.5),
         Produce("produce_json", data, "json", json)]

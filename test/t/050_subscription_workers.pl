@@ -48,6 +48,11 @@ if ($producer == 0)
 	POSIX::_exit(0);
 }
 
+# rows and positions of one snapshot belong together
+my $ahead = q(SELECT count(*) FROM n JOIN kafka.subscription_position p ON partition = _partition
+	WHERE _offset >= next_offset);
+my $torn = 0;
+
 # more and fewer of them, while messages are coming
 foreach my $count (1, 4, 2, 7, 3)
 {
@@ -58,7 +63,9 @@ foreach my $count (1, 4, 2, 7, 3)
 	$broker->produce($topic, map { $messages++; "$messages,more" } 1 .. 10);
 	$node->poll_query_until('postgres', "SELECT count(*) > $rows FROM n")
 	  or die 'nothing comes';
+	$torn += sql($ahead);
 }
+is($torn, 0, 'no snapshot ever has a row that is not behind its position');
 
 # one of them dies, and with it all of them
 my $pid = sql(q(SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'kafka_fdw worker'));
