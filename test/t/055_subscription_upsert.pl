@@ -130,16 +130,21 @@ ok($node->wait_state('values', 'stopped'), 'but then a message without value');
 like($node->error_of('values'), qr/only a key from the message's key can name/, 'names no row');
 
 # equality is that of the key's type, wherever that is
-my $cases = $broker->create_topic('upsert_cases');
-sql(qq(CREATE SCHEMA types; CREATE EXTENSION citext SCHEMA types;
-	CREATE FOREIGN TABLE case_feed (id text OPTIONS (metadata 'key'), n int)
-		SERVER broker OPTIONS (topic '$cases', format 'csv');
-	CREATE TABLE cases (id types.citext PRIMARY KEY, n int);
-	SELECT kafka.create_subscription('cases', 'case_feed', 'cases', mode => 'upsert')));
-$broker->produce($cases, { key => 'a', value => 1 }, { key => 'A', value => 2 }, { key => 'b', value => 3 });
-is(lc contents('cases'), "a|2\nb|3", 'keys are equal as their type says');
-$broker->produce($cases, { key => 'B', value => undef });
-is(lc contents('cases'), 'a|2', 'for deletions too');
+SKIP:
+{
+	skip 'no citext', 2
+	  unless sql(q(SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'));
+	my $cases = $broker->create_topic('upsert_cases');
+	sql(qq(CREATE SCHEMA types; CREATE EXTENSION citext SCHEMA types;
+		CREATE FOREIGN TABLE case_feed (id text OPTIONS (metadata 'key'), n int)
+			SERVER broker OPTIONS (topic '$cases', format 'csv');
+		CREATE TABLE cases (id types.citext PRIMARY KEY, n int);
+		SELECT kafka.create_subscription('cases', 'case_feed', 'cases', mode => 'upsert')));
+	$broker->produce($cases, { key => 'a', value => 1 }, { key => 'A', value => 2 }, { key => 'b', value => 3 });
+	is(lc contents('cases'), "a|2\nb|3", 'keys are equal as their type says');
+	$broker->produce($cases, { key => 'B', value => undef });
+	is(lc contents('cases'), 'a|2', 'for deletions too');
+}
 
 # what cannot work
 sql(q(CREATE TABLE nokey (id text, n int); CREATE TABLE other (other text PRIMARY KEY, n int);
