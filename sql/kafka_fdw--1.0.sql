@@ -818,7 +818,12 @@ CREATE FUNCTION kafka.subscription_stats(
 	OUT lag_messages pg_catalog.int8,
 	OUT last_message_time pg_catalog.timestamptz,
 	OUT last_commit_time pg_catalog.timestamptz,
-	OUT last_error pg_catalog.text)
+	OUT last_error pg_catalog.text,
+	OUT pids pg_catalog.int4[],
+	OUT messages_per_second pg_catalog.float8,
+	OUT insert_mode pg_catalog.text,
+	OUT memory pg_catalog.int8,
+	OUT stats_since pg_catalog.timestamptz)
 RETURNS SETOF pg_catalog.record
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'kafka_subscription_stats';
@@ -832,10 +837,53 @@ AS 'MODULE_PATHNAME', 'kafka_subscription_is_copy';
 COMMENT ON FUNCTION kafka.subscription_is_copy(pg_catalog.text) IS
 'whether kafka.subscription.identity is that of another cluster or database than this one';
 
+CREATE FUNCTION kafka.stat_subscription_reset(subscription pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.void
+LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_stat_subscription_reset';
+COMMENT ON FUNCTION kafka.stat_subscription_reset(pg_catalog.text) IS
+'begin the counts of kafka.stat_subscription anew, for one subscription or for all that the user owns';
+
+CREATE FUNCTION kafka.subscription_ends(
+	subscription pg_catalog.text,
+	OUT topic pg_catalog.text,
+	OUT partition pg_catalog.int4,
+	OUT earliest_offset pg_catalog.int8,
+	OUT end_offset pg_catalog.int8)
+RETURNS SETOF pg_catalog.record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'kafka_subscription_ends';
+COMMENT ON FUNCTION kafka.subscription_ends(pg_catalog.text) IS
+'ask Kafka what the partitions of a subscription hold; nothing for a subscription whose owner''s rights the user does not have, unless they are in pg_read_all_stats';
+
+CREATE VIEW kafka.subscription_lag AS
+SELECT
+	s.subscription,
+	e.topic,
+	e.partition,
+	p.next_offset,
+	e.earliest_offset,
+	e.end_offset,
+	GREATEST(e.end_offset OPERATOR(pg_catalog.-) COALESCE(p.next_offset, 0), 0) AS lag_messages
+FROM kafka.subscription AS s
+	CROSS JOIN LATERAL kafka.subscription_ends(s.subscription) AS e
+	LEFT JOIN kafka.subscription_position AS p
+		ON p.subscription OPERATOR(pg_catalog.=) s.subscription
+			AND p.topic OPERATOR(pg_catalog.=) e.topic
+			AND p.partition OPERATOR(pg_catalog.=) e.partition;
+COMMENT ON VIEW kafka.subscription_lag IS
+'how far each partition has been read, and what Kafka has at the moment of the query; an error if Kafka does not answer; for the owner and members of pg_read_all_stats only';
+COMMENT ON COLUMN kafka.subscription_lag.next_offset IS
+'offset that is read next; NULL for a partition that has not been found yet';
+COMMENT ON COLUMN kafka.subscription_lag.end_offset IS
+'offset after the last message that can be read: under read_committed the last stable offset';
+GRANT SELECT ON kafka.subscription_lag TO PUBLIC;
+
 CREATE VIEW kafka.stat_subscription AS
 SELECT
 	s.subscription,
 	w.pid,
+	w.pids,
 	CASE
 		WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
 		WHEN kafka.subscription_is_copy(s.identity) THEN 'copied'
@@ -850,7 +898,12 @@ SELECT
 	w.batches,
 	w.bad_messages,
 	w.retries,
+	w.messages_per_second,
 	w.lag_messages,
+	CASE
+		WHEN w.lag_messages OPERATOR(pg_catalog.=) 0 THEN pg_catalog.make_interval()
+		WHEN w.lag_messages OPERATOR(pg_catalog.>) 0 THEN GREATEST(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.last_message_time, pg_catalog.make_interval())
+	END AS lag_time,
 	w.last_message_time,
 	w.last_commit_time,
 	COALESCE(w.last_error,
@@ -863,12 +916,29 @@ SELECT
 			WHEN kafka.subscription_is_copy(s.identity)
 				AND NOT pg_catalog.pg_is_in_recovery()
 			THEN 'copy of a subscription of another cluster or database; kafka.enable_subscription() runs it here, too'
-		END) AS last_error
+		END) AS last_error,
+	w.insert_mode,
+	w.memory,
+	w.stats_since
 FROM kafka.subscription AS s
 	LEFT JOIN kafka.subscription_stats() AS w USING (id)
 	LEFT JOIN kafka.subscription_error AS e USING (subscription);
 COMMENT ON VIEW kafka.stat_subscription IS
-'subscriptions and what their workers do; counts begin with the worker''s slot, that is with the server''s start or kafka.enable_subscription()';
+'subscriptions and what their workers do; counts begin with the server''s start, kafka.enable_subscription() or kafka.stat_subscription_reset()';
+COMMENT ON COLUMN kafka.stat_subscription.pid IS
+'process of the first worker';
+COMMENT ON COLUMN kafka.stat_subscription.pids IS
+'processes of all workers';
+COMMENT ON COLUMN kafka.stat_subscription.messages_per_second IS
+'messages applied in about the last 5 seconds, per second';
+COMMENT ON COLUMN kafka.stat_subscription.lag_time IS
+'age of the last message applied, while there are others to be applied; zero when there are none';
+COMMENT ON COLUMN kafka.stat_subscription.insert_mode IS
+'whether many rows are stored at once, or single ones and why';
+COMMENT ON COLUMN kafka.stat_subscription.memory IS
+'bytes that are the workers'' own, messages fetched ahead included; NULL where the system does not tell';
+COMMENT ON COLUMN kafka.stat_subscription.stats_since IS
+'when counting began';
 COMMENT ON COLUMN kafka.stat_subscription.state IS
 'starting, waiting for a process, connecting, idle (has applied all there is), reading, applying, waiting for a lock, retrying (after an error, by itself), stopped (by an error that has to be mended), disabled, copied (from another cluster or database, and not enabled here), standby (this server is one), or no worker';
 COMMENT ON COLUMN kafka.stat_subscription.messages IS

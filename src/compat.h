@@ -34,6 +34,29 @@
 #endif
 
 /*
+ * Wait events: an extension has names of its own since 17.
+ */
+#include "utils/wait_event.h"
+
+typedef struct KafkaWaitEvent
+{
+	const char *name;
+	uint32		info;			/* 0 before the first use */
+} KafkaWaitEvent;
+
+static inline uint32
+kafka_compat_wait_event(KafkaWaitEvent *event)
+{
+#if PG_VERSION_NUM >= 170000
+	if (event->info == 0)
+		event->info = WaitEventExtensionNew(event->name);
+	return event->info;
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/*
  * Foreign data wrapper.
  */
 #include "commands/explain.h"

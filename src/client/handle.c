@@ -251,6 +251,7 @@ kafka_handle_serve(KafkaHandle *handle)
 				take_log(handle, event);
 				break;
 			case RD_KAFKA_EVENT_DR:
+			case RD_KAFKA_EVENT_OFFSET_COMMIT:
 				if (handle->deliver != NULL)
 					handle->deliver(handle->owner, event);
 				break;

@@ -14,11 +14,14 @@
 #include "postgres.h"
 
 #include "client/wait.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 
 #define SLICE 100				/* ms */
+
+static KafkaWaitEvent wait_event = {"KafkaClient"};
 
 /*
  * kafka_wait
@@ -39,7 +42,7 @@ kafka_wait(pgsocket fd, long timeout)
 		timeout = SLICE;
 
 	if (WaitLatchOrSocket(MyLatch, events, fd, timeout,
-						  PG_WAIT_EXTENSION) & WL_LATCH_SET)
+						  kafka_compat_wait_event(&wait_event)) & WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

@@ -8,24 +8,31 @@
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "functions/subscription.h"
 #include "ingest/catalog.h"
 #include "ingest/shmem.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#define STATS_COLUMNS 14
+#define STATS_COLUMNS 19
 
 PG_FUNCTION_INFO_V1(kafka_subscription_stats);
 PG_FUNCTION_INFO_V1(kafka_subscription_is_copy);
+PG_FUNCTION_INFO_V1(kafka_stat_subscription_reset);
+PG_FUNCTION_INFO_V1(kafka_subscription_ends);
 
 static bool is_wanted(const KafkaWorkerSlot *slot);
 static void add_others(KafkaWorkerSlot *sum);
 static int	urgency(KafkaWorkerState state);
 static void put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot);
+static Datum pids_of(int32 subscription);
 static void put_time(TimestampTz time, Datum *value, bool *null);
 
 /*
@@ -46,7 +53,11 @@ kafka_subscription_stats(PG_FUNCTION_ARGS)
 		LWLockAcquire(kafka_shared->lock, LW_SHARED);
 		slot = kafka_shared->slots[i];
 		if (is_wanted(&slot) && slot.number == 0)
+		{
+			slot.stats.rate = kafka_worker_rate(&slot.stats,
+												GetCurrentTimestamp());
 			add_others(&slot);
+		}
 		LWLockRelease(kafka_shared->lock);
 		if (is_wanted(&slot) && slot.number == 0)
 			put_row(result, &slot);
@@ -88,6 +99,10 @@ add_others(KafkaWorkerSlot *sum)
 		stats->last_message = Max(stats->last_message,
 								  slot->stats.last_message);
 		stats->last_commit = Max(stats->last_commit, slot->stats.last_commit);
+		stats->rate += kafka_worker_rate(&slot->stats, GetCurrentTimestamp());
+		stats->memory += slot->stats.memory;
+		if (stats->mode[0] == '\0')
+			memcpy(stats->mode, slot->stats.mode, KAFKA_MODE_LEN);
 		if (stats->last_error[0] == '\0')
 			memcpy(stats->last_error, slot->stats.last_error, KAFKA_ERROR_LEN);
 		if (urgency(slot->state) > urgency(sum->state))
@@ -166,7 +181,100 @@ put_row(ReturnSetInfo *result, const KafkaWorkerSlot *slot)
 	nulls[13] = stats->last_error[0] == '\0' ||
 		!(has_privs_of_role(GetUserId(), slot->owner) ||
 		  has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS));
+	values[14] = pids_of(slot->subscription);
+	values[15] = Float8GetDatum(stats->rate);
+	values[16] = CStringGetTextDatum(stats->mode);
+	nulls[16] = stats->mode[0] == '\0';
+	values[17] = Int64GetDatum(stats->memory);
+	nulls[17] = stats->memory == 0 || slot->pid == 0;
+	put_time(stats->since, &values[18], &nulls[18]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * Returns the processes of a subscription as int4[].
+ */
+static Datum
+pids_of(int32 subscription)
+{
+	Datum	   *pids = palloc_array(Datum, Max(kafka_shared->nslots, 1));
+	int			n = 0;
+
+	LWLockAcquire(kafka_shared->lock, LW_SHARED);
+	for (int i = 0; i < kafka_shared->nslots; i++)
+	{
+		const KafkaWorkerSlot *slot = &kafka_shared->slots[i];
+
+		if (is_wanted(slot) && slot->subscription == subscription &&
+			slot->pid != 0)
+			pids[n++] = Int32GetDatum(slot->pid);
+	}
+	LWLockRelease(kafka_shared->lock);
+	return PointerGetDatum(construct_array(pids, n, INT4OID, sizeof(int32),
+										   true, TYPALIGN_INT));
+}
+
+/*
+ * kafka.stat_subscription_reset(subscription text)
+ *		Begins to count anew for a subscription or, for NULL, for all that the
+ *		user owns.
+ */
+Datum
+kafka_stat_subscription_reset(PG_FUNCTION_ARGS)
+{
+	List	   *subscriptions;
+	ListCell   *lc;
+
+	if (PG_ARGISNULL(0))
+		subscriptions = kafka_catalog_enabled();
+	else
+		subscriptions = list_make1(kafka_subscription_find(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	foreach(lc, subscriptions)
+	{
+		KafkaSubscription *subscription = lfirst(lc);
+
+		if (kafka_shared != NULL &&
+			has_privs_of_role(GetUserId(), subscription->owner))
+			kafka_shmem_reset_stats(subscription->id);
+	}
+	PG_RETURN_VOID();
+}
+
+/*
+ * kafka.subscription_ends(subscription text)
+ *		Asks Kafka for what the partitions hold that a subscription reads, with
+ *		the options of its owner.
+ */
+Datum
+kafka_subscription_ends(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	KafkaSubscription *subscription =
+	kafka_catalog_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	KafkaConsumer *consumer;
+	KafkaPartitionOffsets *offsets;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (subscription == NULL ||
+		!(has_privs_of_role(GetUserId(), subscription->owner) ||
+		  has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS)))
+		return (Datum) 0;
+	consumer = kafka_subscription_connect(subscription, PG_INT32_MAX);
+	n = kafka_subscription_offsets(subscription, consumer, &offsets);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		values[0] = CStringGetTextDatum(offsets[i].topic);
+		values[1] = Int32GetDatum(offsets[i].partition);
+		values[2] = Int64GetDatum(offsets[i].low);
+		values[3] = Int64GetDatum(offsets[i].end);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	kafka_consumer_close(consumer);
+	return (Datum) 0;
 }
 
 static void

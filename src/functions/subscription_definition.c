@@ -41,7 +41,6 @@ static void reject_choice(const char *argument, const char *value,
 static List *names_of_array(ArrayType *array, const char *what);
 static Bitmapset *partitions_of_array(ArrayType *array);
 static void check_settings(const KafkaSubscription *subscription);
-static void check_supported(const KafkaSubscription *subscription);
 static void check_relations(const KafkaSubscription *subscription);
 static void check_login(Oid userid);
 
@@ -285,7 +284,6 @@ void
 kafka_subscription_check(const KafkaSubscription *subscription)
 {
 	check_settings(subscription);
-	check_supported(subscription);
 	check_login(subscription->owner);
 	check_relations(subscription);
 }
@@ -335,22 +333,6 @@ check_settings(const KafkaSubscription *subscription)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("dead_letter_topic \"%s\" is a topic that the subscription reads",
 						subscription->dead_letter_topic)));
-}
-
-/*
- * Raises an ERROR for what is not there yet.
- */
-static void
-check_supported(const KafkaSubscription *subscription)
-{
-	const char *what = NULL;
-
-	if (subscription->group_id != NULL)
-		what = "group_id";
-	if (what != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s is not supported yet", what)));
 }
 
 /*

@@ -287,12 +287,18 @@ kafka_catalog_update(const KafkaSubscription *subscription)
 	KafkaCatalogScope scope;
 	bool		nulls[SUBSCRIPTION_VALUES + 1] = {false};
 	Datum		values[SUBSCRIPTION_VALUES + 1];
+	KafkaSubscription *old = kafka_catalog_by_id(subscription->id);
 
 	put_values(subscription, values, nulls);
 	values[SUBSCRIPTION_VALUES] = Int32GetDatum(subscription->id);
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&update_subscription, values, nulls);
 	kafka_catalog_leave(&scope);
+	if (old->owner != subscription->owner)
+	{
+		kafka_catalog_hold_owner(subscription->owner);
+		kafka_catalog_release_owner(old->owner);
+	}
 }
 
 /*

@@ -39,6 +39,8 @@
 #define DROP_PATIENCE 5000		/* ms, as long as DROP DATABASE itself waits */
 #define DROP_SLICE 20			/* ms */
 
+static KafkaWaitEvent wait_event = {"KafkaEndWorkers"};
+
 static object_access_hook_type prev_object_access_hook;
 static ProcessUtility_hook_type prev_utility_hook;
 
@@ -224,7 +226,7 @@ end_workers(Oid dbid)
 			break;
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 DROP_SLICE, PG_WAIT_EXTENSION);
+						 DROP_SLICE, kafka_compat_wait_event(&wait_event));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

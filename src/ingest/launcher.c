@@ -30,6 +30,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "compat.h"
 #include "ingest/catalog.h"
 #include "ingest/copies.h"
 #include "ingest/launcher.h"
@@ -52,6 +53,8 @@
 #define SCAN_RETRY 5000			/* ms until a failed scan is tried again */
 #define WARN_INTERVAL 60000		/* ms between warnings of the same */
 #define STOP_PATIENCE 1000		/* ms from asking a worker to end to SIGTERM */
+
+static KafkaWaitEvent wait_event = {"KafkaLauncherMain"};
 
 typedef struct Launcher
 {
@@ -116,7 +119,7 @@ kafka_launcher_main(Datum arg)
 		pgstat_report_activity(STATE_IDLE, NULL);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout, PG_WAIT_EXTENSION);
+						 timeout, kafka_compat_wait_event(&wait_event));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)

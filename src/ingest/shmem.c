@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "compat.h"
 #include "ingest/catalog.h"
 #include "ingest/shmem.h"
 #include "mb/pg_wchar.h"
@@ -27,6 +28,8 @@
 #include "utils/memutils.h"
 
 KafkaSharedState *kafka_shared = NULL;
+
+static KafkaWaitEvent wait_event = {"KafkaSubscriptionProgress"};
 
 static shmem_request_hook_type prev_shmem_request_hook;
 static shmem_startup_hook_type prev_shmem_startup_hook;
@@ -269,7 +272,8 @@ kafka_wait_for_worker(int32 subscription, bool discover, long timeout)
 		set_request(slot, &slot->flush);
 	}
 	LWLockRelease(kafka_shared->lock);
-	ConditionVariableTimedSleep(progress, timeout, PG_WAIT_EXTENSION);
+	ConditionVariableTimedSleep(progress, timeout,
+								kafka_compat_wait_event(&wait_event));
 }
 
 /*
@@ -335,6 +339,8 @@ want(Oid dbid, const KafkaSubscription *subscription, int number)
 		slot->number = number;
 		slot->state = KAFKA_WORKER_STARTING;
 		slot->stats.lag = -1;
+		slot->stats.since = GetCurrentTimestamp();
+		slot->stats.rate_since = slot->stats.since;
 	}
 	slot->wanted = true;
 	slot->workers = subscription->workers;
@@ -425,6 +431,64 @@ detach(int code, Datum arg)
 	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
 	kafka_slot_wake_waiters(slot);
+}
+
+/*
+ * kafka_slot_note_rate
+ *		Begins a new window when the old one is over; with the lock held.
+ */
+void
+kafka_slot_note_rate(KafkaWorkerSlot *slot, TimestampTz now)
+{
+	KafkaWorkerStats *stats = &slot->stats;
+
+	if (!TimestampDifferenceExceeds(stats->rate_since, now, KAFKA_RATE_WINDOW))
+		return;
+	stats->rate = kafka_worker_rate(stats, now);
+	stats->rate_since = now;
+	stats->rate_messages = stats->messages;
+}
+
+/*
+ * kafka_worker_rate
+ *		Returns the messages a second of the last window's length.
+ */
+double
+kafka_worker_rate(const KafkaWorkerStats *stats, TimestampTz now)
+{
+	double		window = Max(TimestampDifferenceMilliseconds(stats->rate_since,
+															 now), 1);
+	double		count = (double) (stats->messages - stats->rate_messages);
+	double		before = Max(KAFKA_RATE_WINDOW - window, 0);
+
+	return (count * 1000 + stats->rate * before) / (window + before);
+}
+
+/*
+ * kafka_shmem_reset_stats
+ *		Begins to count anew for a subscription of this database.
+ */
+void
+kafka_shmem_reset_stats(int32 subscription)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < kafka_shared->nslots; i++)
+	{
+		KafkaWorkerSlot *slot = &kafka_shared->slots[i];
+		KafkaWorkerStats *stats = &slot->stats;
+
+		if (!slot->in_use || slot->dbid != MyDatabaseId ||
+			slot->subscription != subscription)
+			continue;
+		stats->messages = stats->rows = stats->bytes = stats->batches = 0;
+		stats->bad_messages = stats->retries = 0;
+		stats->since = stats->rate_since = now;
+		stats->rate_messages = 0;
+		stats->rate = 0;
+	}
+	LWLockRelease(kafka_shared->lock);
 }
 
 /*

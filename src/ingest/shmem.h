@@ -28,6 +28,8 @@
 
 #define KAFKA_ERROR_LEN 512
 #define KAFKA_MAX_SCANS 64
+#define KAFKA_MODE_LEN 64
+#define KAFKA_RATE_WINDOW 5000	/* ms */
 
 typedef enum KafkaWorkerState
 {
@@ -41,9 +43,10 @@ typedef enum KafkaWorkerState
 	KAFKA_WORKER_RETRYING		/* ended by an error, starts again later */
 } KafkaWorkerState;
 
-/* Counted since the slot's subscription got it. */
+/* Counted since the slot's subscription got it, or since a reset. */
 typedef struct KafkaWorkerStats
 {
+	TimestampTz since;
 	int			partitions;
 	int64		messages;
 	int64		rows;
@@ -54,6 +57,15 @@ typedef struct KafkaWorkerStats
 	int64		lag;			/* messages, as far as the worker knows */
 	TimestampTz last_message;	/* timestamp of the last message applied */
 	TimestampTz last_commit;
+
+	/* at the beginning of the window that a rate is measured in */
+	TimestampTz rate_since;
+	int64		rate_messages;
+	double		rate;			/* messages a second, in the window before */
+
+	int64		memory;			/* bytes that are the process's own; 0 where
+								 * the system does not tell */
+	char		mode[KAFKA_MODE_LEN];	/* how rows are stored */
 	char		last_error[KAFKA_ERROR_LEN];
 } KafkaWorkerStats;
 
@@ -116,6 +128,10 @@ extern bool kafka_scan_requested(void);
 extern void kafka_wait_for_worker(int32 subscription, bool discover,
 								  long timeout);
 
+extern void kafka_shmem_reset_stats(int32 subscription);
+extern double kafka_worker_rate(const KafkaWorkerStats *stats,
+								TimestampTz now);
+
 /* for launcher and scanner */
 extern void kafka_shmem_request_scan(Oid dbid);
 extern void kafka_shmem_set_wanted(Oid dbid, const List *subscriptions);
@@ -126,6 +142,7 @@ extern KafkaWorkerSlot *kafka_slot_attach(int index, uint32 generation);
 extern void kafka_slot_set_state(KafkaWorkerSlot *slot,
 								 KafkaWorkerState state);
 extern void kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error);
+extern void kafka_slot_note_rate(KafkaWorkerSlot *slot, TimestampTz now);
 extern void kafka_slot_wake_waiters(KafkaWorkerSlot *slot);
 extern void kafka_slot_unwant(KafkaWorkerSlot *slot);
 extern bool kafka_slot_take_request(KafkaWorkerSlot *slot, bool *flag);

@@ -38,6 +38,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/ps_status.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -193,6 +194,8 @@ run(KafkaWorker *worker)
 		MemoryContextReset(worker->context);
 		MemoryContextSwitchTo(worker->context);
 		worker->answer = NULL;
+		worker->group = NULL;
+		worker->group_due = true;
 		worker->offsets = NULL;
 		worker->outdated = false;
 		worker->preparing = true;
@@ -360,6 +363,7 @@ gather(KafkaWorker *worker)
 		if (worker->outdated || is_complete(worker))
 			return;
 		discover(worker);
+		kafka_worker_report_group(worker);
 
 		kafka_worker_show_state(worker, count == 0 &&
 								kafka_worker_at_log_end(worker) ?
@@ -471,6 +475,7 @@ kafka_worker_show_state(KafkaWorker *worker, KafkaWorkerState state)
 	if (worker->slot->state == state)
 		return;
 	kafka_slot_set_state(worker->slot, state);
+	set_ps_display(kafka_worker_state_name(state));
 	if (state == KAFKA_WORKER_IDLE)
 		pgstat_report_activity(STATE_IDLE, NULL);
 	else

@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "ingest/batch_search.h"
+#include "ingest/apply_mode.h"
 #include "ingest/worker_internal.h"
 #include "pgstat.h"
 #include "utils/guc.h"
@@ -190,6 +191,7 @@ write_range(KafkaWorker *worker)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	kafka_apply_check(apply);
+	worker->mode = kafka_apply_mode(apply);
 	worker->preparing = false;
 	kafka_worker_show_state(worker, KAFKA_WORKER_APPLYING);
 	if (!worker->outdated)
@@ -297,6 +299,7 @@ note_commit(KafkaWorker *worker)
 			partition->proof = worker->moves[i].proof;
 	}
 	worker->last_write = GetCurrentTimestamp();
+	worker->group_due = worker->group_due || worker->nmoves > 0;
 	if (count > 0)
 		(void) kafka_message_time(kafka_batch_message(worker->batch,
 													  worker->last - 1, false),
@@ -309,6 +312,8 @@ note_commit(KafkaWorker *worker)
 	stats->bytes += bytes;
 	stats->batches += count > 0 ? 1 : 0;
 	stats->last_commit = worker->last_write;
+	strlcpy(stats->mode, worker->mode, KAFKA_MODE_LEN);
+	kafka_slot_note_rate(worker->slot, worker->last_write);
 	if (newest != 0)
 		stats->last_message = newest;
 	stats->last_error[0] = '\0';

@@ -10,6 +10,7 @@
 
 #include "batch.h"
 #include "client/consumer.h"
+#include "client/group.h"
 #include "ingest/apply.h"
 #include "ingest/catalog.h"
 #include "ingest/shmem.h"
@@ -40,6 +41,8 @@ typedef struct KafkaWorker
 	KafkaWorkerSlot *slot;
 	int32		id;				/* of the subscription */
 	MemoryContext context;		/* of a round */
+	TimestampTz group_at;		/* when positions were last shown to a group */
+	TimestampTz group_warned;	/* that this has failed */
 
 	/* for a round */
 	bool		outdated;		/* it is to end */
@@ -59,6 +62,8 @@ typedef struct KafkaWorker
 	KafkaConsumer *prover;		/* or NULL */
 	bool		prove_all;		/* not only what the batch moves */
 	TimestampTz proven;			/* that the topic is the same */
+	KafkaGroup *group;			/* or NULL */
+	bool		group_due;		/* it does not know the positions */
 	bool		careful;		/* some messages cannot be decoded; for the
 								 * next batch */
 
@@ -73,6 +78,7 @@ typedef struct KafkaWorker
 	int			last;
 	int			nmoves;
 	KafkaApply	apply;
+	const char *mode;			/* how rows are stored */
 	bool		preparing;		/* does not look at messages yet */
 	bool		written;		/* neither outdated nor failed */
 	bool		failed;			/* with an ERROR */
@@ -111,6 +117,9 @@ extern void kafka_proof_take(const KafkaMessage *message, KafkaProof *proof);
 extern void kafka_worker_prove_round(KafkaWorker *worker);
 extern void kafka_worker_prove_batch(KafkaWorker *worker);
 extern void kafka_worker_end_prover(KafkaWorker *worker);
+
+/* worker_group.c */
+extern void kafka_worker_report_group(KafkaWorker *worker);
 
 /* worker_batch.c */
 extern void kafka_worker_apply_batch(KafkaWorker *worker);

@@ -12,12 +12,17 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "access/xact.h"
 #include "compat.h"
 #include "ingest/worker_internal.h"
+#include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+#define MEMORY_INTERVAL 1000	/* ms */
 
 static KafkaPartitionOffsets *find_offsets(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static int	compare(const KafkaWorkerPartition *partition,
@@ -28,6 +33,7 @@ static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *part
 static bool note_message(KafkaWorker *worker, const KafkaMessage *message);
 pg_noreturn static void raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static int64 get_lag(KafkaWorker *worker);
+static int64 get_memory(void);
 
 /*
  * kafka_worker_owns
@@ -383,9 +389,11 @@ void
 kafka_worker_show_lag(KafkaWorker *worker)
 {
 	int64		lag = get_lag(worker);
+	int64		memory = get_memory();
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	worker->slot->stats.lag = lag;
+	worker->slot->stats.memory = memory;
 	worker->slot->stats.partitions = worker->npartitions;
 	LWLockRelease(kafka_shared->lock);
 }
@@ -411,4 +419,29 @@ get_lag(KafkaWorker *worker)
 		lag += end - worker->partitions[i].seen;
 	}
 	return lag;
+}
+
+/*
+ * Returns the bytes that are this process's own, librdkafka's included, as
+ * Linux tells it; 0 elsewhere.
+ */
+static int64
+get_memory(void)
+{
+	static TimestampTz asked = 0;
+	static int64 memory = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	FILE	   *file;
+	long		pages[3];
+
+	if (!TimestampDifferenceExceeds(asked, now, MEMORY_INTERVAL))
+		return memory;
+	asked = now;
+	file = AllocateFile("/proc/self/statm", "r");
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%ld %ld %ld", &pages[0], &pages[1], &pages[2]) == 3)
+		memory = (int64) (pages[1] - pages[2]) * sysconf(_SC_PAGESIZE);
+	FreeFile(file);
+	return memory;
 }
