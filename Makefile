@@ -103,7 +103,7 @@ need-librdkafka:
 # The settings of PGXS are not for them.
 unexport MAKEFLAGS
 
-.PHONY: help demo test bench fuzz indent check-indent check-layers check-sql
+.PHONY: help demo test soak bench fuzz indent check-indent check-layers check-sql
 help:
 	@echo "make                  build kafka_fdw.so for PG_CONFIG=$(PG_CONFIG) (WERROR=1, ASSERT=1, TESTING=1)"
 	@echo "make install          install it there (as the owner of that installation)"
@@ -114,6 +114,7 @@ help:
 	@echo "       ACCEPT=1       take the results that differ as new answers into expected/"
 	@echo "       TESTS=...      a part: 'checks', 'regress', 'regress:NAME,NAME', 'isolation', 'tap', 't/004*'"
 	@echo "make fuzz             decode mutated messages under sanitizers (INPUTS=20000000, SEED=1)"
+	@echo "make soak             kills of workers, sessions, server and broker under load (KILLS=200)"
 	@echo "make bench            install what is needed and run the benchmark"
 	@echo "make indent           lay out src/ as PostgreSQL does (check-indent: print the difference)"
 	@echo "make check-layers     who may include whom"
@@ -126,6 +127,9 @@ demo:
 
 test:
 	tools/test $(if $(PG),--pg $(PG)) $(if $(LIBRDKAFKA),--librdkafka) $(if $(ACCEPT),--accept) $(foreach t,$(TESTS),--only '$(t)')
+
+soak:
+	KAFKA_FDW_KILLS=$(or $(KILLS),200) tools/test $(if $(PG),--pg $(PG)) --only 't/086*'
 
 fuzz:
 	tools/setup build

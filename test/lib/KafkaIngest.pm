@@ -174,6 +174,63 @@ sub count_once
 	return $rows;
 }
 
+=item $node->faults($name, $messages)
+
+Waits until all messages are in the table, and returns what is wrong, or ''.
+The subscription was made by numbers() and subscribe() and reads its topic from
+the start: rows and topic are the same, each message is there once, positions
+are behind all rows, nothing is left to be done, no worker is stuck, and no
+database is invalid.  messages is how many there are, if that is known.
+
+=cut
+
+sub faults
+{
+	my ($node, $name, $messages) = @_;
+	my $expected = defined $messages ? "count(*) <> $messages" : 'false';
+
+	$node->wait_applied($name) or return "$name does not catch up";
+	$node->wait_true(
+		"SELECT state = 'idle' AND lag_messages = 0 FROM kafka.stat_subscription
+			WHERE subscription = '$name'") or return "$name does not become idle";
+	return $node->safe_psql(
+		'postgres', qq(
+		SELECT string_agg(fault, ', ') FROM (
+			SELECT 'wrong number of rows: ' || count(*) AS fault
+			FROM $name HAVING $expected
+			UNION ALL
+			SELECT 'messages that are there twice: ' || count(*)
+			FROM (SELECT FROM $name GROUP BY _partition, _offset HAVING count(*) > 1) AS t
+			HAVING count(*) > 0
+			UNION ALL
+			SELECT 'messages that are missing: ' || count(*)
+			FROM (SELECT n, word, _partition, _offset FROM ${name}_feed
+				EXCEPT SELECT n, word, _partition, _offset FROM $name) AS t
+			HAVING count(*) > 0
+			UNION ALL
+			SELECT 'rows without message: ' || count(*)
+			FROM (SELECT n, word, _partition, _offset FROM $name
+				EXCEPT SELECT n, word, _partition, _offset FROM ${name}_feed) AS t
+			HAVING count(*) > 0
+			UNION ALL
+			SELECT 'rows past the position of partition ' || p.partition
+			FROM kafka.subscription_position AS p
+			WHERE p.subscription = '$name' AND EXISTS (SELECT FROM $name AS t
+				WHERE t._partition = p.partition AND t._offset >= p.next_offset)
+			UNION ALL
+			SELECT 'lag of partition ' || partition
+			FROM kafka.subscription_lag
+			WHERE subscription = '$name' AND lag_messages <> 0
+			UNION ALL
+			SELECT 'worker ' || pid || ' is in a transaction'
+			FROM pg_stat_activity
+			WHERE application_name = '$name' AND backend_xmin IS NOT NULL
+				AND xact_start < clock_timestamp() - interval '10 s'
+			UNION ALL
+			SELECT 'invalid database ' || datname
+			FROM pg_database WHERE datconnlimit = -2) AS faults));
+}
+
 =item $node->worker_pid($name, $dbname)
 
 Waits for the subscription's worker.
