@@ -93,7 +93,7 @@ is(sql(q(SELECT state FROM kafka.stat_subscription)), 'idle', 'and the subscript
 # an unclean election: what the leader alone had is lost, and other messages
 # take the offsets
 my $lossy = 'lossy';
-$broker->tool('org.apache.kafka.tools.TopicCommand',
+$broker->command('org.apache.kafka.tools.TopicCommand',
 	'--create', '--topic' => $lossy, '--replica-assignment' => '1:2',
 	'--config' => 'min.insync.replicas=1',
 	'--config' => 'unclean.leader.election.enable=true');
