@@ -94,8 +94,9 @@ kafka_apply_close(KafkaApply *apply)
 
 /*
  * kafka_apply_fire_triggers
- *		Fires deferred constraint triggers at once: as the current user and not,
- *		before PostgreSQL 18, as whoever commits.
+ *		Fires deferred constraint triggers, those that wait and from now on those
+ *		to come, at once: as the current user and not, before PostgreSQL 18, as
+ *		whoever commits, which a restricted operation does not allow.
  */
 void
 kafka_apply_fire_triggers(void)

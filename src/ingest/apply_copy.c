@@ -68,8 +68,8 @@ copy_as_table_owner(Relation target, const List *attnums, KafkaApplyRows *rows)
 
 	SetUserIdAndSecContext(owner, sec_context | SECURITY_RESTRICTED_OPERATION);
 	nestlevel = NewGUCNestLevel();
-	stored = kafka_copy_rows(target, attnums, kafka_apply_rows_next, rows);
 	kafka_apply_fire_triggers();
+	stored = kafka_copy_rows(target, attnums, kafka_apply_rows_next, rows);
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(userid, sec_context);
 	return stored;
