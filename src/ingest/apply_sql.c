@@ -112,8 +112,8 @@ kafka_sql_run(const KafkaSqlBatch *batch, Relation target,
 	SetUserIdAndSecContext(target->rd_rel->relowner,
 						   sec_context | SECURITY_RESTRICTED_OPERATION);
 	nestlevel = NewGUCNestLevel();
-	rows = run_all(batch, statements, n);
 	kafka_apply_fire_triggers();
+	rows = run_all(batch, statements, n);
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(userid, sec_context);
 	return rows;

@@ -22,7 +22,7 @@ sub numbers
 	my $columns = 'n int, word text, _partition int, _offset bigint';
 
 	$more = $more ? ", $more" : '';
-	sql(qq(SET ROLE $role;
+	sql(qq(SET search_path = public; SET ROLE $role;
 		CREATE FOREIGN TABLE ${name}_feed ($columns)
 			SERVER broker OPTIONS (topic '$topic', format 'csv');
 		CREATE TABLE $name ($columns$more)));
@@ -164,7 +164,7 @@ $node->wait_applied('hunted');
 $node->wait_applied('command');
 is(sql('SELECT n, word FROM public.hunted'), '1|A', 'a worker does not look there');
 is(sql('SELECT * FROM public.words'), 'a|1', 'nor does a command');
-is(sql('SET ROLE app; SELECT count(*) FROM kafka.dead_letter'), 3, 'nor who reads dead letters');
+is(sql('SET ROLE app; SELECT pg_catalog.count(*) FROM kafka.dead_letter'), 3, 'nor who reads dead letters');
 sql(q(SET ROLE app; SELECT kafka.retry_dead_letters('hunted'), kafka.retry_dead_letters('command');
 	SELECT kafka.disable_subscription('hunted'); SELECT kafka.enable_subscription('hunted');
 	SELECT * FROM kafka.stat_subscription));
