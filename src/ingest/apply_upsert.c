@@ -31,6 +31,7 @@
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 static const char *const flags[] = {"deleted", "present"};
 
@@ -44,6 +45,8 @@ static bool is_unique_on(Relation target, Oid index, const Bitmapset *keys);
 static int *key_places(KafkaApply *apply, const List *keys);
 static char *make_delete(KafkaApply *apply, const int *places, int nkeys);
 static char *make_insert(KafkaApply *apply, const int *places, int nkeys);
+static void append_order(StringInfo sql, KafkaApply *apply,
+						 const int *places, int nkeys);
 static bool is_place(const int *places, int nkeys, int place);
 static void take_rows(KafkaApply *apply, KafkaUpsertRows *rows,
 					  const int *places, int nkeys);
@@ -257,7 +260,9 @@ make_insert(KafkaApply *apply, const int *places, int nkeys)
 
 	initStringInfo(&sql);
 	kafka_sql_append_insert(&sql, apply->target, apply->columns);
-	appendStringInfoString(&sql, " WHERE b.present ON CONFLICT (");
+	appendStringInfoString(&sql, " WHERE b.present");
+	append_order(&sql, apply, places, nkeys);
+	appendStringInfoString(&sql, " ON CONFLICT (");
 	for (int i = 0; i < nkeys; i++)
 	{
 		KafkaColumnMap *column = list_nth(apply->columns, places[i]);
@@ -278,6 +283,28 @@ make_insert(KafkaApply *apply, const int *places, int nkeys)
 		separator = ", ";
 	}
 	return sql.data;
+}
+
+/*
+ * Appends an order by the key, for an index is faster to go through in its
+ * order, and workers that share keys do not wait for each other in a circle.
+ */
+static void
+append_order(StringInfo sql, KafkaApply *apply, const int *places, int nkeys)
+{
+	TupleDesc	tupdesc = RelationGetDescr(apply->target);
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		KafkaColumnMap *column = list_nth(apply->columns, places[i]);
+		Oid			typid = TupleDescAttr(tupdesc, column->target - 1)->atttypid;
+
+		if (!OidIsValid(lookup_type_cache(typid, TYPECACHE_LT_OPR)->lt_opr))
+			return;
+	}
+	for (int i = 0; i < nkeys; i++)
+		appendStringInfo(sql, "%s b.c%d", i > 0 ? "," : " ORDER BY",
+						 places[i] + 1);
 }
 
 static bool
