@@ -331,6 +331,56 @@ class Upsert(Ingest):
             raise Failed(f"{self.heap} has {found}, not {self.expected}")
 
 
+class Latency(Case):
+    """The time from a message's timestamp to the commit that shows it, of 99 in
+    100, at 100,000 messages a second for ten seconds, against a bound."""
+
+    BOUND = 0.25
+    SECONDS = 10
+    STEP = 5000                     # messages each 1/20 second
+
+    def __init__(self, name, data):
+        super().__init__(name, data, target=1.0)
+        self.limits = {f"{self.BOUND * 1000:g} ms": lambda: self.BOUND}
+
+    def prepare(self, with_extension):
+        topic = self.data.empty_topic(self.name)
+        columns = "payload text, _timestamp timestamptz"
+        if with_extension:
+            self.postgres.psql(
+                f"CREATE FOREIGN TABLE ft_{self.name} ({columns}) "
+                f"SERVER broker OPTIONS (topic '{topic}', format 'csv', "
+                "delivery 'immediate')",
+                f"CREATE TABLE t_{self.name} ({columns}) "
+                "WITH (autovacuum_enabled = off)",
+                "CREATE PROCEDURE produce_evenly() LANGUAGE plpgsql AS "
+                "$$ DECLARE start timestamptz := clock_timestamp(); BEGIN "
+                f"FOR i IN 1 .. {self.SECONDS * 20} LOOP "
+                f"INSERT INTO ft_{self.name} (payload) SELECT repeat('x', 100)"
+                f" FROM generate_series(1, {self.STEP}); COMMIT; "
+                "PERFORM pg_sleep(greatest(0, extract(epoch FROM start "
+                "+ i * interval '50 ms' - clock_timestamp()))); "
+                "END LOOP; END $$")
+
+    def ours(self):
+        self.postgres.psql(
+            f"TRUNCATE t_{self.name}",
+            f"SELECT kafka.create_subscription('b', source => "
+            f"'ft_{self.name}', target => 't_{self.name}', start => 'latest')",
+            WAIT)
+        _, seconds = self.postgres.timed("CALL produce_evenly()")
+        if seconds > self.SECONDS * 1.05:
+            raise Failed(f"{self.SECONDS} s of messages took {seconds:.1f} s")
+        rows, latency = self.postgres.psql(
+            WAIT, "SELECT count(*), percentile_cont(0.99) WITHIN GROUP (ORDER "
+            "BY extract(epoch FROM pg_xact_commit_timestamp(xmin) "
+            f"- _timestamp)) FROM t_{self.name}",
+            "SELECT kafka.drop_subscription('b')").split("\n")[1].split("|")
+        if int(rows) != self.SECONDS * 20 * self.STEP:
+            raise Failed(f"{rows} messages arrived")
+        return float(latency)
+
+
 class Produce(Case):
     """INSERT … SELECT into a topic against COPY … TO PROGRAM kcat."""
 
@@ -409,5 +459,6 @@ def all_cases(data):
         Ingest("ingest_json", data, "json", target=2.0),
         IngestKeyed("ingest_csv_key", data, "csv", target=1.2),
         Upsert("ingest_upsert", data, target=2.0),
+        Latency("ingest_latency", data),
         Produce("produce_csv", data, "csv", csv, target=1.5),
         Produce("produce_json", data, "json", json)]

@@ -25,6 +25,7 @@ shared_buffers = 512MB
 max_wal_size = 16GB
 min_wal_size = 4GB
 checkpoint_timeout = 1h
+track_commit_timestamp = on
 """
 
 
