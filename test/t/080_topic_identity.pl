@@ -112,6 +112,19 @@ $broker->delete_records('deleted', 0, 30);
 $broker->produce('deleted', messages('old', 31, 40));
 is($node->count_once('deleted'), 40, 'deleted: also while it is read');
 
+# a message that is larger than what is asked for at once is a proof, too
+$broker->create_topic('large', partitions => 3);
+$node->numbers('large', 'large');
+$node->subscribe('large', q(batch_interval => '10 ms'));
+foreach my $round (1 .. 3)
+{
+	$broker->produce('large',
+		map { { value => "$_," . 'x' x 300_000, partition => $_ % 3 } } 1 .. 9);
+	is($node->count_once('large'), 9 * $round, 'large: messages of 300 kB');
+}
+is(sql(q(SELECT retries, state <> 'stopped' FROM kafka.stat_subscription WHERE subscription = 'large')),
+	'0|t', 'large: without an error');
+
 # the proof moves with the position, and a second one is found where it is gone
 is( sql(q(SELECT next_offset, proof_offset FROM kafka.subscription_position
 		WHERE subscription = 'deleted')),
