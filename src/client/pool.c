@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "access/parallel.h"
 #include "client/handle.h"
 #include "client/pool.h"
 #include "utils/inval.h"
@@ -80,7 +81,7 @@ kafka_pool_put(KafkaHandle *handle)
 	bool		kept;
 
 	init_pool();
-	if (kafka_idle_timeout == 0 || outdated)
+	if (kafka_idle_timeout == 0 || outdated || IsParallelWorker())
 		return false;
 
 	pthread_mutex_lock(&mutex);

@@ -14,6 +14,7 @@
 #include "funcapi.h"
 #include "functions/server.h"
 #include "miscadmin.h"
+#include "topics.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -227,6 +228,12 @@ kafka_get_watermarks(PG_FUNCTION_ARGS)
 				 errmsg("\"%s\" is not a foreign table of Kafka",
 						get_rel_name(relid))));
 	options = kafka_options_table(relid, GetUserId());
+	if (!kafka_topics_is_single(options->topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("foreign table \"%s\" is of several topics",
+						get_rel_name(relid)),
+				 errhint("Use kafka.watermarks() with the name of a topic.")));
 
 	InitMaterializedSRF(fcinfo, 0);
 	kafka_options_set(options->client, "isolation.level", "read_uncommitted");

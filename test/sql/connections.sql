@@ -40,6 +40,16 @@ ALTER SERVER conn OPTIONS (ADD "fetch.min.bytes" '1');
 SELECT count(*) FROM conn;
 SELECT client, count(*) FROM kafka.connections() GROUP BY 1 ORDER BY 1;
 
+-- so with a changed or dropped user mapping
+CREATE USER MAPPING FOR CURRENT_USER SERVER conn OPTIONS ("sasl.username" 'one');
+SELECT count(*) FROM conn;
+ALTER USER MAPPING FOR CURRENT_USER SERVER conn OPTIONS (SET "sasl.username" 'two');
+SELECT count(*) FROM conn;
+SELECT client, count(*) FROM kafka.connections() GROUP BY 1 ORDER BY 1;
+DROP USER MAPPING FOR CURRENT_USER SERVER conn;
+SELECT count(*) FROM conn;
+SELECT client, count(*) FROM kafka.connections() GROUP BY 1 ORDER BY 1;
+
 -- none is kept for longer than that
 SET kafka_fdw.idle_timeout = 0;
 SELECT kafka.disconnect_all() > 0 AS closed;

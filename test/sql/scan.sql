@@ -50,6 +50,16 @@ SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition <= 300000000 AND _o
 SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition = 1 AND (_offset = 0 OR a = 7)');
 
 SELECT * FROM scan_read('SELECT * FROM scan WHERE _partition <> 1 AND _offset NOT IN (50, 51)');
+CREATE FUNCTION scan_explain(options text, query text) RETURNS TABLE (key text, value text) LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE format('EXPLAIN (ANALYZE, FORMAT json %s) ', options) || query INTO plan;
+	RETURN QUERY SELECT j.key, CASE WHEN j.key LIKE '% Time' THEN (j.value::text::float > 0)::text ELSE j.value::text END
+		FROM json_each(plan -> 0 -> 'Plan') j WHERE j.key LIKE 'Kafka %';
+END $$;
+SELECT * FROM scan_explain('', 'SELECT a FROM scan');
+SELECT * FROM scan_explain(', VERBOSE, TIMING off', 'SELECT * FROM scan WHERE _partition IN (0, 2) AND _offset BETWEEN 10 AND 19 OR _offset > 1000');
 
 -- what the conditions leave out is not decoded, be it among messages that are read
 SELECT kafka.create_topic('scan', 'scan_bad');
@@ -164,5 +174,5 @@ CREATE FOREIGN TABLE scan_types (_offset text) SERVER scan OPTIONS (topic 'scan'
 SELECT * FROM scan_types;
 
 DROP TABLE scan_outer;
-DROP FUNCTION scan_read, scan_join;
+DROP FUNCTION scan_explain, scan_read, scan_join;
 DROP SERVER scan CASCADE;

@@ -29,12 +29,17 @@ SQL
 	return ("${name}_c", "${name}_u");
 }
 
+# Several processes find the same ends.
 sub rows
 {
 	my ($from) = @_;
+	my $query = "SELECT string_agg(_value, ' ' ORDER BY _partition, _offset) FROM $from";
+	my $alone = $node->safe_psql('postgres', "SET statement_timeout = '60s'; $query");
+	my $parallel = $node->safe_psql('postgres',
+		"SET statement_timeout = '60s'; SET min_parallel_table_scan_size = 0;
+		SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; $query");
 
-	return $node->safe_psql('postgres',
-		"SET statement_timeout = '60s'; SELECT string_agg(_value, ' ' ORDER BY _partition, _offset) FROM $from");
+	return $alone eq $parallel ? $alone : "$alone, but in parallel $parallel";
 }
 
 # commit, abort, and a control record as the last thing in the log
@@ -56,6 +61,24 @@ $broker->produce_transaction($topic, 'hang', 'f');
 $broker->produce($topic, 'g');
 is(rows($committed), 'a b e', 'an open transaction ends the scan');
 is(rows($uncommitted), 'a b c d e f g', 'but not under read_uncommitted');
+
+# transactions that are longer than what a process reads at once
+$topic = $broker->create_topic('gaps_long');
+($committed, $uncommitted) = tables($topic);
+for my $end ('commit', 'abort', 'abort', 'commit', 'hang')
+{
+	$broker->produce_transaction($topic, $end, map { "$end $_" } 1 .. 12000);
+}
+sub numbers
+{
+	my ($from) = @_;
+
+	return "(SELECT count(*) || ':' || count(DISTINCT _offset) || ':' || count(*) FILTER (WHERE _value LIKE 'commit%') AS _value,
+		0 AS _partition, 0 AS _offset FROM $from) x";
+}
+is(rows(numbers($committed)), '24000:24000:24000', 'long transactions');
+is(rows(numbers($uncommitted)), '60000:60000:24000', 'and all that they wrote');
+is(rows(numbers("$committed WHERE _offset BETWEEN 11990 AND 36010")), '18:18:18', 'and a part of them');
 
 # records deleted from the beginning, all of them, and an empty partition
 $topic = $broker->create_topic('gaps_deleted', partitions => 3);
