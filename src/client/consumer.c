@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * consumer.c
- *	  Reads offset ranges of topics.
+ *	  Opens consumers, starts and stops ranges, hands out messages.
  *
  * NOTES
  *	  librdkafka's partition-wise ("simple") consumer with one queue for all
@@ -9,23 +9,10 @@
  *	  leave at the end.  Partitions start at absolute offsets after metadata is
  *	  there; a logical offset would cost half a second.
  *
- *	  A range is read when its position has reached its end, and the position
- *	  comes from a message at or past the end, or from the end-of-partition
- *	  event, which also passes gaps, aborted transactions and control records.
- *	  No timeout ever ends a range.
- *
- *	  The fetcher of librdkafka stops at a threshold of queued messages and,
- *	  before version 2.2, looks again only when something else wakes its
- *	  thread, up to a second later.  So a reader that has taken a good part of
- *	  the queue wakes the broker threads: setting the SASL credentials, anew
- *	  and unchanged, is the public call that does so and sends nothing.  From
- *	  2.2 on, fetch.queue.backoff.ms does it.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <limits.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -36,9 +23,6 @@
 #include "utils/timestamp.h"
 
 #define FETCH_QUEUE_BACKOFF_VERSION 0x020200ff
-#define INITIAL_BATCH 256
-#define WAKE_MESSAGES 4096
-#define WAKE_BYTES (1024 * 1024)
 
 /* bytes read by a consumer that make it worth returning memory, of which a
  * message has so many beside its own */
@@ -56,19 +40,6 @@ static int	compare_topics(const void *a, const void *b);
 static KafkaConsumerTopic *find_topic(KafkaConsumer *consumer,
 									  rd_kafka_topic_t *rkt);
 static void start_partition(KafkaConsumer *consumer, int i);
-static int	take_batch(KafkaConsumer *consumer, int max);
-static int	messages_at_once(const KafkaConsumer *consumer);
-static void take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw);
-static void reserve(KafkaConsumer *consumer, int n);
-static void reach(KafkaConsumer *consumer, KafkaPartitionPosition *position,
-				  int64 offset);
-static KafkaPartitionPosition *find_position(KafkaConsumer *consumer,
-											 const rd_kafka_message_t *raw);
-static void raise_fetch_error(KafkaConsumer *consumer,
-							  rd_kafka_message_t *raw);
-static void raise_no_answer(KafkaConsumer *consumer);
-static void wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes,
-						 bool drained);
 static void take_headers(KafkaConsumer *consumer, int i);
 
 /*
@@ -197,13 +168,15 @@ kafka_consumer_start(KafkaConsumer *consumer, const KafkaRange *ranges,
 /*
  * kafka_consumer_end_by_append_time
  *		Ends a range, the first one given to start() being 0, before the first
- *		message at or past an offset that the broker has stamped.
+ *		message at or past an offset that the broker has stamped with a time
+ *		(ms since 1970) or a later one.
  */
 void
 kafka_consumer_end_by_append_time(KafkaConsumer *consumer, int range,
-								  int64 offset)
+								  int64 offset, int64 time)
 {
 	consumer->append_ends[range] = offset;
+	consumer->append_times[range] = time;
 }
 
 /*
@@ -229,6 +202,7 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 	{
 		pfree(consumer->positions);
 		pfree(consumer->append_ends);
+		pfree(consumer->append_times);
 		pfree(consumer->rkts);
 		pfree(consumer->topics);
 	}
@@ -237,41 +211,6 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 	consumer->nreading = 0;
 	consumer->ntopics = 0;
 	consumer->last = NULL;
-}
-
-/*
- * kafka_consumer_poll
- *		Takes up to max more messages and returns how many.
- *
- * Waits for the first at most timeout ms, or, with a negative timeout, until
- * one is there or every range has been read; then the client's timeout without
- * any answer is an ERROR.  So is what Kafka says of a partition.
- */
-int
-kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
-{
-	TimestampTz start = timeout > 0 ? GetCurrentTimestamp() : 0;
-	long		left = timeout;
-
-	for (;;)
-	{
-		int			n = take_batch(consumer, max);
-
-		if (n > 0 || kafka_consumer_finished(consumer) || timeout == 0)
-			return n;
-		if (timeout > 0)
-		{
-			left = timeout -
-				TimestampDifferenceMilliseconds(start, GetCurrentTimestamp());
-			if (left <= 0)
-				return 0;
-		}
-		else
-			raise_no_answer(consumer);
-
-		kafka_handle_wait(consumer->handle, left);
-		kafka_handle_serve(consumer->handle);
-	}
 }
 
 /*
@@ -295,7 +234,7 @@ int
 kafka_consumer_range(KafkaConsumer *consumer, int i)
 {
 	Assert(i >= 0 && i < consumer->count);
-	return find_position(consumer, consumer->raw[i]) - consumer->positions;
+	return kafka_consumer_find(consumer, consumer->raw[i]) - consumer->positions;
 }
 
 /*
@@ -367,6 +306,7 @@ open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 	consumer->rkts = palloc_array(rd_kafka_topic_t *, Max(nranges, 1));
 	consumer->topics = palloc_array(KafkaConsumerTopic, Max(nranges, 1));
 	consumer->append_ends = palloc_array(int64, Max(nranges, 1));
+	consumer->append_times = palloc_array(int64, Max(nranges, 1));
 	consumer->positions = palloc_array(KafkaPartitionPosition, Max(nranges, 1));
 	for (int i = 0; i < nranges; i++)
 	{
@@ -435,6 +375,23 @@ find_topic(KafkaConsumer *consumer, rd_kafka_topic_t *rkt)
 	return consumer->last;
 }
 
+/*
+ * kafka_consumer_find
+ *		Returns the position of a message's partition, or NULL when it is none
+ *		that is being read.
+ */
+KafkaPartitionPosition *
+kafka_consumer_find(KafkaConsumer *consumer, const rd_kafka_message_t *raw)
+{
+	KafkaConsumerTopic *topic = find_topic(consumer, raw->rkt);
+
+	if (topic == NULL || raw->partition < 0 ||
+		raw->partition >= topic->npositions ||
+		topic->positions[raw->partition] < 0)
+		return NULL;
+	return &consumer->positions[topic->positions[raw->partition]];
+}
+
 static void
 start_partition(KafkaConsumer *consumer, int i)
 {
@@ -454,272 +411,6 @@ start_partition(KafkaConsumer *consumer, int i)
 						rd_kafka_err2str(err))));
 	}
 	consumer->nreading++;
-}
-
-/*
- * Takes what is in the queue, up to max messages, and returns how many of
- * them are in the ranges.
- */
-static int
-take_batch(KafkaConsumer *consumer, int max)
-{
-	int			before = consumer->count;
-	int64		bytes = consumer->bytes;
-	ssize_t		n;
-	rd_kafka_message_t **got;
-
-	if (consumer->npositions == 0)
-		return 0;
-	max = Min(max, Max(INITIAL_BATCH, consumer->size));
-	max = Min(max, messages_at_once(consumer));
-	reserve(consumer, max);
-	got = consumer->raw + consumer->count;
-	n = rd_kafka_consume_batch_queue(consumer->queue, 0, got, max);
-	if (n <= 0)
-		return 0;
-
-	consumer->progress = GetCurrentTimestamp();
-	for (ssize_t i = 0; i < n; i++)
-	{
-		rd_kafka_message_t *raw = got[i];
-
-		if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
-			raw->err != RD_KAFKA_RESP_ERR__PARTITION_EOF &&
-			!kafka_error_is_transient(raw->err))
-		{
-			for (ssize_t j = i + 1; j < n; j++)
-				rd_kafka_message_destroy(got[j]);
-			raise_fetch_error(consumer, raw);
-		}
-		take_message(consumer, raw);
-	}
-	if (consumer->wake_fetcher)
-		wake_fetcher(consumer, n, consumer->bytes - bytes, n < max);
-
-	/* a full batch was there: allow a larger one next time */
-	if (n == max)
-		reserve(consumer, 2 * max);
-	return consumer->count - before;
-}
-
-/*
- * Returns how many messages a batch may have, by the size that they have had
- * so far, for it not to be more than what is fetched at once: what is taken
- * off the queue is fetched anew.
- */
-static int
-messages_at_once(const KafkaConsumer *consumer)
-{
-	int64		bytes = (int64) kafka_fetch_memory * 1024 / 16;
-	int64		size = 0;
-
-	if (consumer->seen > 0)
-		size = consumer->seen_bytes / consumer->seen;
-	return Max(1, Min(bytes / Max(size, 1), INT_MAX));
-}
-
-/*
- * Adds a message of the queue to the batch, or, when it is not one or lies
- * outside of its range, notes what it says of the position and frees it.
- */
-static void
-take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
-{
-	KafkaPartitionPosition *position = find_position(consumer, raw);
-	KafkaMessage *message;
-	rd_kafka_timestamp_type_t type;
-
-	if (position != NULL && raw->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
-		!position->at_end &&
-		raw->offset >= consumer->append_ends[position - consumer->positions])
-	{
-		rd_kafka_message_timestamp(raw, &type);
-		if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME)
-			reach(consumer, position, position->end);
-	}
-
-	if (position == NULL || position->at_end ||
-		raw->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		raw->offset < position->position || raw->offset >= position->end)
-	{
-		if (position != NULL && !position->at_end &&
-			(raw->err == RD_KAFKA_RESP_ERR_NO_ERROR ||
-			 raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) &&
-			raw->offset > position->position)
-			reach(consumer, position, raw->offset);
-		if (position != NULL && raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-			position->at_log_end = true;
-		rd_kafka_message_destroy(raw);
-		return;
-	}
-
-	message = &consumer->messages[consumer->count];
-	message->topic = position->topic;
-	message->partition = raw->partition;
-	message->offset = raw->offset;
-	message->timestamp = rd_kafka_message_timestamp(raw, &type);
-	message->timestamp_type =
-		type == RD_KAFKA_TIMESTAMP_CREATE_TIME ? KAFKA_TIMESTAMP_CREATE_TIME :
-		type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ?
-		KAFKA_TIMESTAMP_LOG_APPEND_TIME : KAFKA_TIMESTAMP_NONE;
-	message->leader_epoch = kafka_message_leader_epoch(raw);
-	message->key = raw->key;
-	message->key_len = raw->key_len;
-	message->value = raw->payload;
-	message->value_len = raw->len;
-	message->headers = NULL;
-	message->nheaders = 0;
-	consumer->raw[consumer->count++] = raw;
-	consumer->bytes += raw->len + raw->key_len;
-	consumer->seen++;
-	consumer->seen_bytes += raw->len + raw->key_len;
-	position->at_log_end = false;
-	reach(consumer, position, raw->offset + 1);
-}
-
-/*
- * Makes room for n more messages.
- */
-static void
-reserve(KafkaConsumer *consumer, int n)
-{
-	int			needed = consumer->count + n;
-
-	if (needed <= consumer->size)
-		return;
-	if (consumer->raw == NULL)
-	{
-		consumer->raw = MemoryContextAlloc(consumer->context,
-										   sizeof(rd_kafka_message_t *) * needed);
-		consumer->messages = MemoryContextAlloc(consumer->context,
-												sizeof(KafkaMessage) * needed);
-	}
-	else
-	{
-		consumer->raw = repalloc(consumer->raw,
-								 sizeof(rd_kafka_message_t *) * needed);
-		consumer->messages = repalloc(consumer->messages,
-									  sizeof(KafkaMessage) * needed);
-	}
-	consumer->size = needed;
-}
-
-/*
- * Moves a position on; at the end of its range the partition is stopped, so
- * that nothing more is fetched of it.
- */
-static void
-reach(KafkaConsumer *consumer, KafkaPartitionPosition *position, int64 offset)
-{
-	position->position = Min(offset, position->end);
-	if (position->position < position->end)
-		return;
-	position->at_end = true;
-	consumer->nreading--;
-	rd_kafka_consume_stop(consumer->rkts[position - consumer->positions],
-						  position->partition);
-}
-
-/*
- * Returns the position of a message's partition, or NULL when it is none that
- * is being read.
- */
-static KafkaPartitionPosition *
-find_position(KafkaConsumer *consumer, const rd_kafka_message_t *raw)
-{
-	KafkaConsumerTopic *topic = find_topic(consumer, raw->rkt);
-
-	if (topic == NULL || raw->partition < 0 ||
-		raw->partition >= topic->npositions ||
-		topic->positions[raw->partition] < 0)
-		return NULL;
-	return &consumer->positions[topic->positions[raw->partition]];
-}
-
-/*
- * Raises what Kafka says of a partition, and frees the message that says it.
- */
-static void
-raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
-{
-	rd_kafka_resp_err_t err = raw->err;
-	int32		partition = raw->partition;
-	int64		offset = raw->offset;
-	char	   *reason = pstrdup(rd_kafka_message_errstr(raw));
-	char	   *topic = pstrdup(raw->rkt != NULL ? rd_kafka_topic_name(raw->rkt) : "");
-	KafkaPartitionPosition *position = find_position(consumer, raw);
-
-	rd_kafka_message_destroy(raw);
-	if (err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-		err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_ERROR),
-				 errmsg("offset " INT64_FORMAT " of partition %d of topic \"%s\" is out of range",
-						position != NULL ? position->position : offset,
-						partition, topic),
-				 errdetail_internal("%s", reason),
-				 errhint("The messages have been deleted by retention, or the topic has been recreated.")));
-	ereport(ERROR,
-			(kafka_errcode(err),
-			 errmsg("could not read partition %d of topic \"%s\": %s",
-					partition, topic, rd_kafka_err2str(err)),
-			 errdetail_internal("%s", reason)));
-}
-
-/*
- * Raises an ERROR when nothing has come for the client's timeout.
- */
-static void
-raise_no_answer(KafkaConsumer *consumer)
-{
-	if (TimestampDifferenceMilliseconds(consumer->progress,
-										GetCurrentTimestamp()) <
-		consumer->options->timeout)
-		return;
-	for (int i = 0; i < consumer->npositions; i++)
-	{
-		KafkaPartitionPosition *position = &consumer->positions[i];
-
-		if (!position->at_end)
-			ereport(ERROR,
-					(errcode(ERRCODE_CONNECTION_FAILURE),
-					 errmsg("no answer from Kafka for %d ms",
-							consumer->options->timeout),
-					 errdetail("Partition %d of topic \"%s\" has been read to offset " INT64_FORMAT ", of " INT64_FORMAT ".%s%s",
-							   position->partition, position->topic,
-							   position->position, position->end,
-							   consumer->handle->reason[0] != '\0' ?
-							   " The client's last error: " : "",
-							   consumer->handle->reason)));
-	}
-}
-
-/*
- * Wakes the fetcher when enough has been taken off the queue since the last
- * time, or all of it.
- */
-static void
-wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes, bool drained)
-{
-	const char *username;
-	const char *password;
-	rd_kafka_error_t *error;
-
-	consumer->taken += n;
-	consumer->taken_bytes += bytes;
-	if (consumer->taken < WAKE_MESSAGES && consumer->taken_bytes < WAKE_BYTES &&
-		!drained)
-		return;
-	consumer->taken = 0;
-	consumer->taken_bytes = 0;
-
-	username = kafka_options_get(consumer->options, "sasl.username");
-	password = kafka_options_get(consumer->options, "sasl.password");
-	error = rd_kafka_sasl_set_credentials(consumer->handle->rk,
-										  username != NULL ? username : "",
-										  password != NULL ? password : "");
-	if (error != NULL)
-		rd_kafka_error_destroy(error);
 }
 
 /*

@@ -55,7 +55,8 @@ extern void kafka_consumer_want_headers(KafkaConsumer *consumer, bool want);
 extern void kafka_consumer_start(KafkaConsumer *consumer,
 								 const KafkaRange *ranges, int nranges);
 extern void kafka_consumer_end_by_append_time(KafkaConsumer *consumer,
-											  int range, int64 offset);
+											  int range, int64 offset,
+											  int64 time);
 extern void kafka_consumer_stop(KafkaConsumer *consumer);
 extern int	kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout);
 extern const KafkaMessage *kafka_consumer_message(KafkaConsumer *consumer,

@@ -38,7 +38,8 @@ struct KafkaConsumer
 	KafkaConsumerTopic *last;	/* the one of the last message, or NULL */
 	KafkaPartitionPosition *positions;	/* ordered as the ranges */
 	rd_kafka_topic_t **rkts;	/* of the positions */
-	int64	   *append_ends;	/* of the positions */
+	int64	   *append_ends;	/* of the positions, and times, ms since 1970 */
+	int64	   *append_times;
 	int			npositions;
 	int			nreading;		/* not at their end */
 	TimestampTz progress;		/* when something last came */
@@ -63,6 +64,10 @@ struct KafkaConsumer
 	int64		taken;			/* messages */
 	int64		taken_bytes;
 };
+
+/* consumer.c */
+extern KafkaPartitionPosition *kafka_consumer_find(KafkaConsumer *consumer,
+												   const rd_kafka_message_t *raw);
 
 /* consumer_config.c */
 extern void kafka_consumer_end_config(KafkaConsumer *consumer);

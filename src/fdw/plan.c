@@ -16,6 +16,7 @@
 #include "compat.h"
 #include "fdw/fdw.h"
 #include "fdw/quals.h"
+#include "fdw/snapshot.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -25,6 +26,9 @@
 
 /* rows of a topic of which nothing is known */
 #define DEFAULT_ROWS 100000
+
+/* the least rows of one whose size is known */
+#define MIN_ROWS 1000
 
 /* cost of connecting and of asking for offsets, in sequential pages */
 #define STARTUP_COST 100
@@ -49,14 +53,21 @@ static int	expected_messages(PlannerInfo *root, RelOptInfo *baserel);
 
 /*
  * kafkaGetForeignRelSize
- *		Estimates the rows from what ANALYZE or the user has said of the table.
+ *		Estimates the rows from what ANALYZE has found, or else from what a
+ *		scan of this session has seen last.
  */
 void
 kafkaGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel,
 					   Oid foreigntableid)
 {
 	if (baserel->tuples < 0)	/* never analyzed */
-		baserel->tuples = DEFAULT_ROWS;
+	{
+		int64		size = kafka_snapshot_size(kafka_options_table(foreigntableid,
+																   GetUserId()));
+
+		/* what is small may grow, which is worse to be wrong about */
+		baserel->tuples = size < 0 ? DEFAULT_ROWS : Max(size, MIN_ROWS);
+	}
 	set_baserel_size_estimates(root, baserel);
 }
 

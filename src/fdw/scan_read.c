@@ -240,8 +240,13 @@ start_ranges(KafkaScanState *state, const KafkaRange *ranges)
 {
 	kafka_consumer_start(state->consumer, ranges, state->nreading);
 	for (int i = 0; i < state->nreading; i++)
+	{
+		const KafkaChunk *chunk = &state->work->chunks[state->first_chunk + i];
+
 		kafka_consumer_end_by_append_time(state->consumer, i,
-										  state->work->chunks[state->first_chunk + i].append_end);
+										  chunk->append_end,
+										  chunk->append_time);
+	}
 }
 
 /*

@@ -22,6 +22,9 @@
 #include "topics.h"
 #include "utils/memutils.h"
 
+/* tables whose size a session remembers */
+#define MAX_KNOWN_SIZES 100
+
 /* A topic at the time of its first scan. */
 typedef struct KafkaSnapshot
 {
@@ -40,6 +43,17 @@ typedef struct KafkaFoundTopics
 	List	   *topics;
 } KafkaFoundTopics;
 
+/* How many offsets topics had when a scan last looked. */
+typedef struct KafkaKnownSize
+{
+	Oid			serverid;
+	char	   *topic;			/* as the option is given */
+	int64		size;
+} KafkaKnownSize;
+
+/* of the session, the latest first */
+static List *known_sizes = NIL;
+
 /* both of the current transaction, in its memory context */
 static List *snapshots = NIL;
 static List *found_topics = NIL;
@@ -55,6 +69,8 @@ static KafkaSnapshot *find_snapshot(const KafkaTableOptions *options,
 									const char *topic);
 static void keep_snapshot(const KafkaTableOptions *options, const char *topic,
 						  const KafkaPartitionOffsets *offsets, int noffsets);
+static void note_size(const KafkaTableOptions *options,
+					  const KafkaPartitionOffsets *offsets, int noffsets);
 static void begin_keeping(void);
 static void forget_snapshots(XactEvent event, void *arg);
 
@@ -70,11 +86,74 @@ int
 kafka_snapshot_take(KafkaConsumer *consumer, const KafkaTableOptions *options,
 					List *boxes, KafkaPartitionOffsets **offsets)
 {
-	List	   *topics = choose_topics(find_topics(consumer, options), boxes);
+	List	   *all = find_topics(consumer, options);
+	List	   *topics = choose_topics(all, boxes);
+	int			n;
 
-	if (IsolationUsesXactSnapshot())
-		return take_shared(consumer, options, topics, offsets);
-	return kafka_consumer_offsets(consumer, topics, offsets);
+	n = IsolationUsesXactSnapshot() ?
+		take_shared(consumer, options, topics, offsets) :
+		kafka_consumer_offsets(consumer, topics, offsets);
+	if (list_length(topics) == list_length(all))
+		note_size(options, *offsets, n);
+	return n;
+}
+
+/*
+ * kafka_snapshot_size
+ *		Returns how many offsets a table's topics had when the session last
+ *		looked at all of them, or -1.
+ */
+int64
+kafka_snapshot_size(const KafkaTableOptions *options)
+{
+	ListCell   *lc;
+
+	foreach(lc, known_sizes)
+	{
+		KafkaKnownSize *known = lfirst(lc);
+
+		if (known->serverid == options->client->serverid &&
+			strcmp(known->topic, options->topic) == 0)
+			return known->size;
+	}
+	return -1;
+}
+
+static void
+note_size(const KafkaTableOptions *options,
+		  const KafkaPartitionOffsets *offsets, int noffsets)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	KafkaKnownSize *known = NULL;
+	ListCell   *lc;
+
+	foreach(lc, known_sizes)
+	{
+		known = lfirst(lc);
+		if (known->serverid == options->client->serverid &&
+			strcmp(known->topic, options->topic) == 0)
+			break;
+		known = NULL;
+	}
+	if (known == NULL)
+	{
+		if (list_length(known_sizes) == MAX_KNOWN_SIZES)
+		{
+			KafkaKnownSize *oldest = llast(known_sizes);
+
+			known_sizes = list_delete_last(known_sizes);
+			pfree(oldest->topic);
+			pfree(oldest);
+		}
+		known = palloc(sizeof(KafkaKnownSize));
+		known->serverid = options->client->serverid;
+		known->topic = pstrdup(options->topic);
+		known_sizes = lcons(known, known_sizes);
+	}
+	known->size = 0;
+	for (int i = 0; i < noffsets; i++)
+		known->size += offsets[i].end - offsets[i].low;
+	MemoryContextSwitchTo(old);
 }
 
 /*

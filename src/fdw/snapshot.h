@@ -13,5 +13,6 @@
 extern int	kafka_snapshot_take(KafkaConsumer *consumer,
 								const KafkaTableOptions *options,
 								List *boxes, KafkaPartitionOffsets **offsets);
+extern int64 kafka_snapshot_size(const KafkaTableOptions *options);
 
 #endif							/* KAFKA_SNAPSHOT_H */

@@ -10,10 +10,10 @@
  *	  Time: Kafka finds the first message that is not older than a time, and
  *	  all before it are.  So a lower bound begins a range.  Behind that message
  *	  there may be older ones where producers stamp, and so there is no upper
- *	  bound.  Where the topic is configured to be stamped by the broker, the
- *	  message found ends a range, if it has itself been stamped so: the topic
- *	  may have been configured otherwise before.  Clocks of brokers may differ
- *	  by CLOCK_SKEW.
+ *	  bound.  Where the topic is configured to be stamped by the broker, a range
+ *	  ends at the message found, or the first behind it, that has itself been
+ *	  stamped so, and not earlier: the topic may have been configured otherwise
+ *	  before.  Clocks of brokers may differ by CLOCK_SKEW.
  *
  *	  Several readers get chunks of a size that lets them end together.
  *
@@ -50,6 +50,7 @@ typedef struct WantedRange
 {
 	KafkaSpan	span;
 	int64		sure_end;		/* from here on only until time is proved */
+	int64		proof;			/* by a message of this time, or a later one */
 } WantedRange;
 
 /* Work under construction. */
@@ -242,10 +243,13 @@ find_range(WorkState *state, const KafkaBox *box, int i)
 	range = palloc(sizeof(WantedRange));
 	range->span.start = start;
 	range->span.end = range->sure_end = end;
+	range->proof = PG_INT64_MIN;
 	if (max_time != PG_INT64_MAX && state->view->append_time[i])
+	{
+		range->proof = Max(max_time, 0) + 1 + CLOCK_SKEW;
 		range->sure_end = Min(end, Max(start,
-									   find_time(state, i,
-												 Max(max_time, 0) + 1 + CLOCK_SKEW)));
+									   find_time(state, i, range->proof)));
+	}
 	return range;
 }
 
@@ -268,6 +272,7 @@ unite_ranges(List *ranges)
 		{
 			last->span.end = Max(last->span.end, range->span.end);
 			last->sure_end = Max(last->sure_end, range->sure_end);
+			last->proof = Max(last->proof, range->proof);
 		}
 		else
 			united = lappend(united, range);
@@ -332,6 +337,7 @@ add_partition(WorkState *state, int i, List *ranges)
 
 		whole.start = range->span.start;
 		whole.end = range->span.end;
+		whole.append_time = range->proof;
 		while (last + 1 < n)
 		{
 			WantedRange *next = list_nth(ranges, last + 1);
@@ -340,6 +346,7 @@ add_partition(WorkState *state, int i, List *ranges)
 				break;
 			whole.end = next->span.end;
 			sure_end = Max(sure_end, next->sure_end);
+			whole.append_time = Max(whole.append_time, next->proof);
 			last++;
 		}
 		whole.append_end = sure_end < whole.end ? sure_end : KAFKA_OFFSET_MAX;

@@ -31,6 +31,7 @@ typedef struct KafkaChunk
 	int64		end;			/* first offset not to read */
 	int64		append_end;		/* from here on only up to a message that the
 								 * broker has stamped, or KAFKA_OFFSET_MAX */
+	int64		append_time;	/* not earlier than that, ms since 1970 */
 	int			wanted;			/* the first of its wanted spans */
 	int			nwanted;		/* how many; 0: all is wanted */
 } KafkaChunk;

@@ -116,6 +116,14 @@ ANALYZE analyze_parted;
 SELECT * FROM analyze_size('analyze_parted');
 SELECT attname, inherited, null_frac > 0 AS nulls FROM pg_stats WHERE tablename = 'analyze_parted' ORDER BY attname;
 
+-- without ANALYZE it is what the session has seen
+SELECT kafka.create_topic('analyze_broker', 'analyze_seen');
+CREATE FOREIGN TABLE analyze_seen (a int, _offset bigint) SERVER analyze_broker OPTIONS (topic 'analyze_seen');
+SELECT analyze_plan('SELECT * FROM analyze_seen');
+INSERT INTO analyze_seen SELECT generate_series(1, 2345);
+SELECT count(*) FROM analyze_seen WHERE _offset < 3;
+SELECT analyze_plan('SELECT * FROM analyze_seen');
+
 -- what is refused
 CREATE FOREIGN TABLE analyze_none (a int) SERVER analyze_broker OPTIONS (topic 'analyze_none');
 ANALYZE analyze_none;

@@ -103,9 +103,12 @@ BEGIN
 		SELECT json_array_elements(n.node -> 'Plans') FROM nodes n
 	) SELECT n.node ->> 'Node Type', (n.node ->> 'Actual Loops')::numeric::int, (n.node ->> 'Kafka Messages')::int FROM nodes n;
 END $$;
+SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
 SELECT * FROM scan_join('SELECT count(*) FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o');
 SELECT s._partition, s._offset, a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o ORDER BY 2;
 SELECT s.a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset > o + 8 ORDER BY 1 LIMIT 3;
+
+RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_material;
 
 -- by time: the first message that is not older begins the range
 SELECT kafka.create_topic('scan', 'scan_time', 2);

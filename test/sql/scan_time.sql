@@ -38,6 +38,29 @@ SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_
 SELECT count(*) FROM stamps WHERE _timestamp <= :'first';
 RESET min_parallel_table_scan_size; RESET parallel_setup_cost; RESET parallel_tuple_cost;
 
+-- a topic that producers have stamped before
+SELECT kafka.create_topic('stamps', 'stamps_before');
+CREATE FOREIGN TABLE stamps_before (a int, _timestamp timestamptz, _timestamp_type text, _offset bigint)
+	SERVER stamps OPTIONS (topic 'stamps_before');
+INSERT INTO stamps_before (a, _timestamp) VALUES (1, '2020-01-01'), (2, '2021-01-01'), (3, '2020-01-02'), (4, '2019-01-01');
+SELECT * FROM stamps_read('SELECT * FROM stamps_before WHERE _timestamp < ''2020-06-01''');
+SELECT kafka.alter_topic_config('stamps', 'stamps_before', '{"message.timestamp.type": "LogAppendTime"}');
+INSERT INTO stamps_before (a) VALUES (5), (6);
+SELECT a, _timestamp_type FROM stamps_before ORDER BY _offset;
+SELECT * FROM stamps_read('SELECT * FROM stamps_before WHERE _timestamp < ''2020-06-01''');
+SELECT array_agg(a ORDER BY a) FROM stamps_before WHERE _timestamp < '2020-06-01';
+SELECT * FROM stamps_read('SELECT * FROM stamps_before WHERE _timestamp < ''2022-06-01''');
+
+-- producers may have been ahead of the brokers
+SELECT kafka.create_topic('stamps', 'stamps_ahead', config => '{"message.timestamp.after.max.ms": "9223372036854775807"}');
+CREATE FOREIGN TABLE stamps_ahead (a int, _timestamp timestamptz, _timestamp_type text, _offset bigint)
+	SERVER stamps OPTIONS (topic 'stamps_ahead');
+INSERT INTO stamps_ahead (a, _timestamp) VALUES (1, '2150-01-01'), (2, '2020-01-01');
+SELECT kafka.alter_topic_config('stamps', 'stamps_ahead', '{"message.timestamp.type": "LogAppendTime"}');
+INSERT INTO stamps_ahead (a) VALUES (3), (4);
+SELECT array_agg(a ORDER BY a) FROM stamps_ahead WHERE _timestamp < '2120-01-01';
+SELECT array_agg(a ORDER BY a) FROM stamps_ahead WHERE _timestamp < '2020-06-01';
+
 -- a column that rounds is not the message's time
 CREATE FOREIGN TABLE stamps_rounded (a int, _timestamp timestamptz(0)) SERVER stamps OPTIONS (topic 'stamps_rounded');
 SELECT kafka.create_topic('stamps', 'stamps_rounded');
@@ -53,6 +76,6 @@ SELECT array_agg(_timestamp) || array_agg(_timestamp + interval '1 day') AS time
 EXECUTE stamps_many(:'times');
 
 SET client_min_messages = warning;
-SELECT kafka.delete_topic('stamps', t) FROM unnest('{stamps,stamps_rounded}'::text[]) t;
+SELECT kafka.delete_topic('stamps', t) FROM unnest('{stamps,stamps_before,stamps_ahead,stamps_rounded}'::text[]) t;
 DROP SERVER stamps CASCADE;
 DROP FUNCTION stamps_read;
