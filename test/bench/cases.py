@@ -440,6 +440,132 @@ class Produce(Case):
                              f"not {sets * file_bytes}")
 
 
+class Commit(Case):
+    """INSERT … SELECT with delivery commit against delivery immediate."""
+
+    def __init__(self, name, data, target=None):
+        super().__init__(name, data, target)
+        self.sets = {"immediate": 0, "commit": 0}
+        self.limits = {"delivery immediate": lambda: self.insert("immediate")}
+
+    def prepare(self, with_extension):
+        if not with_extension:
+            self.limits = {}
+        for delivery in self.sets:
+            self.data.empty_topic(f"{self.name}_{delivery}")
+            if with_extension:
+                self.data.foreign_table(
+                    f"ft_{self.name}_{delivery}", f"{self.name}_{delivery}",
+                    "csv", f", delivery '{delivery}'")
+
+    def ours(self):
+        return self.insert("commit")
+
+    def insert(self, delivery):
+        _, seconds = self.postgres.timed(
+            f"INSERT INTO ft_{self.name}_{delivery} SELECT * FROM local_rows")
+        self.sets[delivery] += 1
+        return seconds
+
+    def finish(self):
+        for delivery, sets in self.sets.items():
+            read = self.data.broker.read(f"{self.name}_{delivery}")
+            if read["messages"] != sets * self.data.rows:
+                raise Failed(f"{delivery}: {read['messages']} messages came "
+                             f"back, not {sets * self.data.rows}")
+
+
+class CommitLatency(Case):
+    """What messages add to COMMIT, median of many transactions."""
+
+    TRANSACTIONS = 1000
+    PROCEDURE = """CREATE OR REPLACE PROCEDURE bench_commit(
+        topic text, messages int, transactions int, INOUT median float8)
+        LANGUAGE plpgsql AS $$
+        DECLARE
+            start timestamptz;
+            took float8[] := '{}';
+        BEGIN
+            FOR t IN 1 .. transactions LOOP
+                PERFORM kafka.produce('broker', topic, 'payload', partition => m % 4)
+                FROM generate_series(1, messages) m;
+                start := clock_timestamp();
+                COMMIT;
+                took := took || extract(epoch FROM clock_timestamp() - start)::float8;
+            END LOOP;
+            SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x)
+            INTO median FROM unnest(took) x;
+        END $$"""
+
+    def __init__(self, name, data, messages, transactions, limits, target):
+        super().__init__(name, data, target)
+        self.messages = messages
+        self.transactions = transactions
+        self.raw_topics = 0
+        self.limits = {what: getattr(self, function)
+                       for what, function in limits.items()}
+
+    def prepare(self, with_extension):
+        self.topic = f"bench_{self.name}"
+        self.data.empty_topic(self.topic)
+        if with_extension:
+            self.postgres.psql(self.PROCEDURE)
+
+    def raw_client(self):
+        self.raw_topics += 1
+        return self.data.broker.fill(
+            f"{self.topic}_raw{self.raw_topics}", **{"1": True, "n": self.TRANSACTIONS,
+                                    "X": ["acks=all", "linger.ms=0",
+                                          "enable.idempotence=true"]})["median"]
+
+    def fifty_ms(self):
+        return 0.05
+
+    def ours(self):
+        return self.commit(self.messages) - self.commit(0)
+
+    def commit(self, messages):
+        return float(self.postgres.psql(
+            f"CALL bench_commit('{self.topic}', {messages}, "
+            f"{self.transactions}, NULL)"))
+
+
+class Sessions(Case):
+    """Transactions of one message each, over one session and over eight.
+
+    Ours is the time of eight sessions with as many transactions each: 2.0 is
+    four times as many a second.
+    """
+
+    TRANSACTIONS = 1000
+
+    def __init__(self, name, data, sessions, limits, target):
+        super().__init__(name, data, target)
+        self.sessions = sessions
+        self.limits = {what: getattr(self, function)
+                       for what, function in limits.items()}
+
+    def prepare(self, with_extension):
+        self.data.empty_topic(f"bench_{self.name}")
+        self.script = self.data.csv_file.parent / f"{self.name}.sql"
+        self.script.write_text(
+            f"SELECT kafka.produce('broker', 'bench_{self.name}', 'payload');\n")
+        if not with_extension:
+            self.limits = {}
+
+    def ten_seconds(self):
+        return 10.0
+
+    def one_session(self):
+        return self.run_sessions(1)
+
+    def ours(self):
+        return self.run_sessions(self.sessions)
+
+    def run_sessions(self, sessions):
+        return self.postgres.pgbench(self.script, sessions, self.TRANSACTIONS)
+
+
 def all_cases(data):
     csv = (f"SELECT {NAMES} FROM local_rows", "(FORMAT csv)")
     json = ("SELECT row_to_json(r) FROM local_rows r", "")
@@ -460,5 +586,14 @@ def all_cases(data):
         IngestKeyed("ingest_csv_key", data, "csv", target=1.2),
         Upsert("ingest_upsert", data, target=2.0),
         Latency("ingest_latency", data),
-        Produce("produce_csv", data, "csv", csv, target=1.5),
-        Produce("produce_json", data, "json", json)]
+        Produce("produce_csv", data, "csv", csv, target=1.2),
+        Produce("produce_json", data, "json", json, target=0.7),
+        Commit("commit_csv", data, target=1.4),
+        CommitLatency("commit_one", data, 1, 1000,
+                {"raw client, acknowledged": "raw_client"}, target=3.0),
+        CommitLatency("commit_many", data, 4, 100,
+                {"50 ms": "fifty_ms"}, target=1.0),
+        Sessions("sessions_one", data, 1,
+                 {"10 s for 1,000": "ten_seconds"}, target=1.0),
+        Sessions("sessions_eight", data, 8,
+                 {"one session": "one_session"}, target=2.0)]

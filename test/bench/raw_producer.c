@@ -41,6 +41,7 @@ typedef struct Options
 	int64_t		rows;
 	int			partitions;
 	bool		csv;
+	bool		one_by_one;		/* wait for each row's acknowledgement */
 	const char *file;			/* NULL: a topic */
 	const char *bootstrap;
 	const char *topic;
@@ -54,6 +55,9 @@ typedef struct Reports
 	rd_kafka_resp_err_t first_error;
 } Reports;
 
+/* How long each row took, with -1. */
+static double *latencies;
+
 static void parse_options(int argc, char **argv, rd_kafka_conf_t *conf,
 						  Options *options);
 static void set_property(rd_kafka_conf_t *conf, const char *assignment);
@@ -62,6 +66,8 @@ static int64_t fill_topic(const Options *options, rd_kafka_conf_t *conf);
 static void create_topic(rd_kafka_t *client, const Options *options);
 static void await_leaders(rd_kafka_t *client, const Options *options);
 static int64_t produce_rows(rd_kafka_t *client, const Options *options);
+static double median_latency(int64_t rows);
+static int	compare_doubles(const void *a, const void *b);
 static void produce_row(rd_kafka_t *client, rd_kafka_topic_t *topic,
 						int32_t partition, const char *row, size_t len);
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message,
@@ -80,6 +86,7 @@ usage(void)
 			"  -n ROWS        number of rows (0: only create the topic)\n"
 			"  -p PARTITIONS  number of partitions of the topic\n"
 			"  -f FORMAT      json or csv\n"
+			"  -1             one row after the other, each acknowledged before the next\n"
 			"  -X NAME=VALUE  set a property of the client\n");
 	exit(2);
 }
@@ -93,6 +100,9 @@ main(int argc, char **argv)
 	int64_t		bytes;
 
 	parse_options(argc, argv, conf, &options);
+	latencies = calloc(options.rows + 1, sizeof(double));
+	if (latencies == NULL)
+		fail("out of memory");
 	if (options.file != NULL)
 	{
 		rd_kafka_conf_destroy(conf);
@@ -102,8 +112,9 @@ main(int argc, char **argv)
 		bytes = fill_topic(&options, conf);
 
 	printf("{\"messages\": %" PRId64 ", \"bytes\": %" PRId64
-		   ", \"seconds\": %.4f}\n",
-		   options.rows, bytes, now_seconds() - start);
+		   ", \"seconds\": %.4f, \"median\": %.6f}\n",
+		   options.rows, bytes, now_seconds() - start,
+		   options.one_by_one ? median_latency(options.rows) : 0);
 	return 0;
 }
 
@@ -112,7 +123,7 @@ parse_options(int argc, char **argv, rd_kafka_conf_t *conf, Options *options)
 {
 	int			opt;
 
-	while ((opt = getopt(argc, argv, "n:p:f:o:X:")) != -1)
+	while ((opt = getopt(argc, argv, "n:p:f:o:X:1")) != -1)
 	{
 		if (opt == 'n')
 			options->rows = atoll(optarg);
@@ -122,6 +133,8 @@ parse_options(int argc, char **argv, rd_kafka_conf_t *conf, Options *options)
 			options->csv = true;
 		else if (opt == 'f' && strcmp(optarg, "json") == 0)
 			options->csv = false;
+		else if (opt == '1')
+			options->one_by_one = true;
 		else if (opt == 'o')
 			options->file = optarg;
 		else if (opt == 'X')
@@ -289,14 +302,40 @@ produce_rows(rd_kafka_t *client, const Options *options)
 	for (int64_t i = 0; i < options->rows; i++)
 	{
 		size_t		len = format_row(row, i, options->csv);
+		double		start = now_seconds();
 
 		produce_row(client, topic, i % options->partitions, row, len);
 		bytes += len;
-		if (i % POLL_EVERY == 0)
+		if (options->one_by_one)
+		{
+			while (rd_kafka_outq_len(client) > 0)
+				rd_kafka_poll(client, REQUEST_MS);
+			latencies[i] = now_seconds() - start;
+		}
+		else if (i % POLL_EVERY == 0)
 			rd_kafka_poll(client, 0);
 	}
 	rd_kafka_topic_destroy(topic);
 	return bytes;
+}
+
+/* Returns the median of the rows' latencies. */
+static double
+median_latency(int64_t rows)
+{
+	if (rows == 0)
+		return 0;
+	qsort(latencies, rows, sizeof(double), compare_doubles);
+	return latencies[rows / 2];
+}
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return (x > y) - (x < y);
 }
 
 /* Enqueues one row; serves delivery reports while the queue is full. */

@@ -10,6 +10,7 @@ import re
 import shutil
 import statistics
 import subprocess
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
@@ -85,8 +86,11 @@ class Broker:
 
 
 def flags(options):
-    return [word for name, value in options.items()
-            for word in (f"-{name}", value)]
+    words = []
+    for name, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            words += [f"-{name}"] if one is True else [f"-{name}", one]
+    return words
 
 
 class Postgres:
@@ -134,6 +138,17 @@ class Postgres:
         for statement in statements:
             words += ["-c", statement]
         return run(words, env={**os.environ, "LC_ALL": "C"}).strip()
+
+    def pgbench(self, script, sessions, transactions):
+        """Run a script in so many sessions at once; return the seconds."""
+        start = time.monotonic()
+        out = run([self.bin / "pgbench", "-n", "-h", self.sockets, "-U",
+                   "postgres", "-c", str(sessions), "-t", str(transactions),
+                   "-f", script, "postgres"],
+                  env={**os.environ, "LC_ALL": "C"})
+        if f"{sessions * transactions}/{sessions * transactions}" not in out:
+            raise Failed(out)
+        return time.monotonic() - start
 
     def timed(self, statement, before=()):
         """Run one statement; return its result and seconds.

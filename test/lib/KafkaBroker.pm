@@ -182,6 +182,19 @@ sub command
 		'--bootstrap-server' => $self->{bootstrap});
 }
 
+=item $broker->tool($input, $class, @arguments)
+
+Run one of Kafka's own tools.
+
+=cut
+
+sub tool
+{
+	my ($self, $input, @command) = @_;
+
+	return _run($input, $tool, 'run', @command);
+}
+
 =item $broker->log_file($node = 1)
 
 =cut
