@@ -349,6 +349,18 @@ try_send(KafkaProducer *producer, const KafkaMessage *message,
 	rd_kafka_error_t *error;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
+	/* the older function is a little faster, but knows less */
+	if (message->nheaders == 0 && !producer->transactional &&
+		message->timestamp == KAFKA_TIMESTAMP_UNKNOWN)
+	{
+		if (rd_kafka_produce(producer->rkt, message->partition,
+							 RD_KAFKA_MSG_F_COPY,
+							 unconstify(char *, message->value),
+							 message->value_len, message->key, message->key_len,
+							 delivery) != 0)
+			err = rd_kafka_last_error();
+		return err;
+	}
 	if (message->nheaders > 0)
 		vu = palloc_array(rd_kafka_vu_t, lengthof(fixed) + message->nheaders);
 

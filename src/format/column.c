@@ -310,6 +310,33 @@ kafka_column_to_text(KafkaColumn *column, Datum value)
 }
 
 /*
+ * Appends the digits of an integer without a detour through its output
+ * function; false where the value is none.
+ */
+bool
+kafka_column_append_integer(const KafkaColumn *column, Datum value,
+							StringInfo out)
+{
+	if (column->options->epoch != KAFKA_EPOCH_NONE)
+		return false;
+	enlargeStringInfo(out, MAXINT8LEN);
+	switch (column->base)
+	{
+		case INT2OID:
+			out->len += pg_itoa(DatumGetInt16(value), out->data + out->len);
+			return true;
+		case INT4OID:
+			out->len += pg_ltoa(DatumGetInt32(value), out->data + out->len);
+			return true;
+		case INT8OID:
+			out->len += pg_lltoa(DatumGetInt64(value), out->data + out->len);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * Returns a value as a message's bytes, palloc'd: the inverse of
  * kafka_column_from_bytes().
  */

@@ -42,6 +42,7 @@ typedef struct CsvState
 	int			null_len;
 	uint8		class[256];		/* of bytes outside of quotes */
 	int			last;			/* fields after this one are not converted */
+	bool		plain_integers; /* they need neither quotes nor escapes */
 	StringInfoData buffer;		/* a field without its quotes and escapes */
 
 	/* the message under decode */
@@ -220,6 +221,10 @@ csv_begin(KafkaRowMap *map)
 		if (map->payload[i]->needed)
 			state->last = i;
 	initStringInfo(&state->buffer);
+	state->plain_integers = strchr("-0123456789", state->null[0]) == NULL ||
+		state->null[0] == '\0';
+	for (const char *c = "-0123456789"; *c != '\0'; c++)
+		state->plain_integers &= state->class[(unsigned char) *c] == PLAIN;
 	return state;
 }
 
@@ -584,6 +589,9 @@ csv_encode(KafkaRowMap *map, const Datum *values, const bool *nulls,
 			encode_null(state, column, out);
 			continue;
 		}
+		if (state->plain_integers &&
+			kafka_column_append_integer(column, values[column->index], out))
+			continue;
 		str = kafka_column_to_text(column, values[column->index]);
 		if (is_swapped(column) && strcmp(str, state->null) == 0)
 			appendStringInfoString(out, str);
@@ -646,7 +654,8 @@ encode_csv(const CsvState *state, const char *str, bool alone, StringInfo out)
 static bool
 needs_quotes(const CsvState *state, const char *str, bool alone)
 {
-	if (strcmp(str, state->null) == 0 || (alone && strcmp(str, "\\.") == 0))
+	if ((str[0] == state->null[0] && strcmp(str, state->null) == 0) ||
+		(alone && strcmp(str, "\\.") == 0))
 		return true;
 	for (; *str != '\0'; str++)
 		if (state->class[(unsigned char) *str] != PLAIN)

@@ -231,6 +231,8 @@ extern Datum kafka_column_from_bytes(KafkaRowMap *map, KafkaColumn *column,
 extern Datum kafka_column_check_domain(KafkaRowMap *map, KafkaColumn *column,
 									   Datum value);
 extern char *kafka_column_to_text(KafkaColumn *column, Datum value);
+extern bool kafka_column_append_integer(const KafkaColumn *column, Datum value,
+										StringInfo out);
 extern const char *kafka_column_to_bytes(KafkaColumn *column, Datum value,
 										 size_t *len);
 extern const char *kafka_text_decode(const char *bytes, size_t len,

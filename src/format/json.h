@@ -44,6 +44,7 @@ typedef struct KafkaJsonNode
 	int		   *slots;			/* the caller's numbers of what ends here */
 	int			nslots;
 	bool		is_rows;		/* the array whose elements are rows */
+	const char *label;			/* the key as it is written, with its colon */
 
 	/* the message under decode */
 	const char *start;			/* of the value */

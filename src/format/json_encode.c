@@ -47,6 +47,7 @@ struct KafkaJsonEncoder
 static void insert_path(KafkaJsonEncoder *encoder, KafkaRowMap *map,
 						int column);
 static void check_node(const KafkaJsonNode *node, const KafkaRowMap *map);
+static void label_node(KafkaJsonNode *node);
 pg_noreturn static void refuse(const KafkaRowMap *map,
 							   const KafkaColumn *column, const char *reason);
 static const KafkaColumn *any_column(const KafkaJsonNode *node,
@@ -80,6 +81,7 @@ kafka_json_encoder_create(KafkaRowMap *map)
 			lookup_to_json(&encoder->to_json[i], map->payload[i]);
 	}
 	check_node(encoder->tree, map);
+	label_node(encoder->tree);
 	return encoder;
 }
 
@@ -127,6 +129,24 @@ refuse(const KafkaRowMap *map, const KafkaColumn *column, const char *reason)
 			 errmsg("cannot write column \"%s\" of foreign table \"%s\"",
 					column->name, map->relname),
 			 errdetail_internal("%s", reason)));
+}
+
+/*
+ * Escapes the keys once for all rows.
+ */
+static void
+label_node(KafkaJsonNode *node)
+{
+	for (int i = 0; i < node->nkeys; i++)
+	{
+		StringInfoData label;
+
+		initStringInfo(&label);
+		escape_json(&label, node->keys[i]->step.key);
+		appendStringInfoChar(&label, ':');
+		node->keys[i]->label = label.data;
+		label_node(node->keys[i]);
+	}
 }
 
 /*
@@ -225,8 +245,7 @@ write_node(KafkaJsonEncoder *encoder, const KafkaJsonNode *node,
 	{
 		if (i > 0)
 			appendStringInfoChar(out, ',');
-		escape_json(out, node->keys[i]->step.key);
-		appendStringInfoChar(out, ':');
+		appendStringInfoString(out, node->keys[i]->label);
 		write_node(encoder, node->keys[i], map, values, nulls, out);
 	}
 	appendStringInfoChar(out, '}');
@@ -243,6 +262,8 @@ write_value(KafkaJsonEncoder *encoder, KafkaRowMap *map, int i, Datum value,
 	KafkaJsonOutput output = encoder->outputs[i];
 	char	   *str;
 
+	if (kafka_column_append_integer(column, value, out))
+		return;
 	if (output == JSON_OUTPUT_TO_JSON ||
 		(output == JSON_OUTPUT_EXACT &&
 		 kafka_json_is_exact(column->base, value)))
