@@ -17,7 +17,8 @@
  *	  - our callback is registered when the library is loaded, for those that
  *		were registered first are called last;
  *	  - a serialization failure is looked for before anything is sent;
- *	  - from Kafka's commit to PostgreSQL's no interrupt is served.
+ *	  - from Kafka's commit to PostgreSQL's no interrupt is served;
+ *	  - the commit is synchronous, whatever synchronous_commit says.
  *
  *	  What is left is an error or a crash between the two.
  *
@@ -154,15 +155,17 @@ kafka_commit_send(int target, const KafkaMessage *message)
 static void
 on_transaction(XactEvent event, void *arg)
 {
-	if (pending.context == NULL)
-		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			send_all();
+			if (pending.log != NULL)
+				send_all();
+			/* what another extension might send now would be lost */
+			pending.closed = true;
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			refuse_prepare();
+			if (pending.log != NULL)
+				refuse_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
 			if (pending.holding)
@@ -310,6 +313,8 @@ send_all(void)
 	if (messages == 0)
 		return;
 	PreCommit_CheckForSerializationFailure();
+	/* a crash must not undo what Kafka has been told */
+	ForceSyncCommit();
 
 	old = MemoryContextSwitchTo(pending.context);
 	start_timeout();

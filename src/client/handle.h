@@ -77,6 +77,7 @@ typedef struct KafkaHandle
 
 	/* of whoever has the instance to itself */
 	KafkaTransactionState transaction;
+	bool		spoilt;			/* a message of the transaction has failed */
 	KafkaHandleTopic topics[KAFKA_HANDLE_TOPICS];	/* of topic.c */
 	int			next_topic;		/* to be replaced */
 

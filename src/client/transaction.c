@@ -43,6 +43,8 @@
 
 #define ABORT_SLICE 200			/* ms */
 #define ABORT_TIME 30000		/* ms after which an abort is given up */
+#define PURGE_TIME 1000			/* ms after which messages that wait behind a
+								 * failed one are dropped */
 #define EXIT_TIME 1000			/* the same, when the process ends */
 #define POLL_TIME 5				/* ms between two looks at a thread */
 
@@ -75,6 +77,8 @@ static rd_kafka_resp_err_t run_commit(rd_kafka_t *rk, void *arg, int timeout);
 static rd_kafka_resp_err_t take_answer(Answer *answer,
 									   rd_kafka_error_t *error);
 static void *abort_main(void *arg);
+static void await_messages(KafkaHandle *handle, int64 end);
+static bool is_hurried(void);
 static void drop_events(KafkaHandle *handle, int timeout);
 
 /*
@@ -267,6 +271,7 @@ kafka_transaction_begin(KafkaHandle *handle)
 				 errdetail_internal("%s", answer.text)));
 	}
 	handle->transaction = KAFKA_TRANSACTION_OPEN;
+	handle->spoilt = false;
 }
 
 /*
@@ -400,39 +405,64 @@ kafka_transaction_await_aborts(void)
 }
 
 /*
- * The thread: drops what is not yet sent, waits for what is, and aborts.
+ * The thread: has the messages come to their end, and aborts.
+ *
+ * librdkafka forgets to tell the coordinator when it is asked to abort while
+ * it still registers partitions, so messages are not dropped but waited for,
+ * unless one has failed.  And it runs into an assertion, which ends the
+ * process, when it is destroyed while it registers partitions: so it is asked
+ * to abort at least once in any case.  When the brokers do not answer, the
+ * transaction is left to its timeout, or to the next producer with its id.
  */
 static void *
 abort_main(void *arg)
 {
 	KafkaHandle *handle = arg;
 	int64		end = kafka_now_ms() + ABORT_TIME;
-	bool		again = true;
+	bool		again;
 
-	rd_kafka_purge(handle->rk,
-				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
-	while (again && kafka_now_ms() < end &&
-		   !__atomic_load_n(&hurry, __ATOMIC_SEQ_CST))
+	await_messages(handle, end);
+	do
 	{
 		rd_kafka_error_t *error;
 
-		drop_events(handle, 0);
-		if (rd_kafka_outq_len(handle->rk) > 0)
-		{
-			drop_events(handle, POLL_TIME);
-			continue;
-		}
 		error = rd_kafka_abort_transaction(handle->rk, ABORT_SLICE);
 		again = error != NULL && rd_kafka_error_is_retriable(error);
 		if (error != NULL)
 			rd_kafka_error_destroy(error);
-	}
+		drop_events(handle, 0);
+	} while (again && kafka_now_ms() < end && !is_hurried());
 	rd_kafka_purge(handle->rk,
 				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
 				   RD_KAFKA_PURGE_F_NON_BLOCKING);
 	kafka_handle_release(handle);
 	__atomic_sub_fetch(&aborts, 1, __ATOMIC_SEQ_CST);
 	return NULL;
+}
+
+/*
+ * Waits until there is a report of every message, or somebody is in a hurry.
+ */
+static void
+await_messages(KafkaHandle *handle, int64 end)
+{
+	int64		purge = kafka_now_ms() + PURGE_TIME;
+
+	while (rd_kafka_outq_len(handle->rk) > 0)
+	{
+		if (kafka_now_ms() >= end || is_hurried())
+			return;
+		if (handle->spoilt && kafka_now_ms() >= purge)
+			rd_kafka_purge(handle->rk, RD_KAFKA_PURGE_F_QUEUE |
+						   RD_KAFKA_PURGE_F_NON_BLOCKING);
+		drop_events(handle, POLL_TIME);
+	}
+}
+
+static bool
+is_hurried(void)
+{
+	return __atomic_load_n(&hurry, __ATOMIC_SEQ_CST);
 }
 
 /*
