@@ -105,6 +105,7 @@ foreach my $function ('pg_cancel_backend', 'pg_terminate_backend')
 }
 
 # Kafka does not answer when it is asked to commit: nobody knows, and that is said.
+$node->safe_psql('postgres', q{ALTER SERVER k OPTIONS (SET timeout '60s', SET "transaction.timeout.ms" '90000')});
 my $session = stop_at('flushed', 10);
 my $a = $number;
 $broker->pause;
@@ -122,6 +123,7 @@ passed('in doubt');
 like(seen($a), qr/^(0|10)\|0$/, 'in doubt: all or nothing');
 
 # The same by Kafka's own silence.
+$node->safe_psql('postgres', q{ALTER SERVER k OPTIONS (SET timeout '1s', SET "transaction.timeout.ms" '3000')});
 $session->run('RESET kafka_fdw.stop_at');
 $session = stop_at('flushed', 10);
 $a = $number;
