@@ -140,7 +140,7 @@ sub finish
 	my ($self) = @_;
 
 	$self->{psql}->pump
-	  until $self->{out} =~ /^-=done=-$/m && $self->{err} =~ /^-=done=-$/m;
+	  until $self->{out} =~ /^-=done=-\n/m && $self->{err} =~ /^-=done=-\n/m;
 	s/^-=done=-\n//m for $self->{out}, $self->{err};
 	chomp $self->{out};
 	return ($self->{out}, $self->{err});
