@@ -86,6 +86,14 @@ ten();
 is($node->count_once('n', 'restored'), $n, 'and goes on');
 is($node->count_once('n'), $n, 'the original too');
 
+# a dump by somebody who is not a superuser
+$node->safe_psql('postgres', 'CREATE ROLE dumper LOGIN IN ROLE pg_read_all_data');
+my @dump = ('pg_dump', '-f', $dump, '-d', $node->connstr('postgres') . ' user=dumper');
+$node->command_fails_like(\@dump, qr/query would be affected by row-level security policy for table "dead_letter"/,
+	'who may not see all dead letters has no dump without them');
+$node->safe_psql('postgres', 'ALTER ROLE dumper BYPASSRLS');
+$node->command_ok(\@dump, 'who may has one');
+
 # standby, base backup, and a clone by point-in-time recovery
 $node->backup('base');
 my $standby = clone('standby', 'base', has_streaming => 1);
