@@ -25,7 +25,9 @@ struct KafkaGroup
 };
 
 static void close_group(void *arg);
+static void hear_of_errors(KafkaGroup *group);
 static void take_answer(void *arg, rd_kafka_event_t *event);
+static rd_kafka_resp_err_t find_error(KafkaGroup *group);
 
 /*
  * kafka_group_open
@@ -49,10 +51,24 @@ kafka_group_open(const KafkaClientOptions *options, const char *group_id)
 	group->handle = kafka_handle_open(RD_KAFKA_CONSUMER, own, group,
 									  close_group);
 	group->handle->deliver = take_answer;
+	hear_of_errors(group);
 	group->callback.func = close_group;
 	group->callback.arg = group;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &group->callback);
 	return group;
+}
+
+/*
+ * Has the handle get what librdkafka says of the group.  While it is not told
+ * the coordinator, for want of an ACL, a commit has no answer.
+ */
+static void
+hear_of_errors(KafkaGroup *group)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(group->handle->rk);
+
+	rd_kafka_queue_forward(queue, group->handle->events);
+	rd_kafka_queue_destroy(queue);
 }
 
 static void
@@ -103,16 +119,40 @@ take_answer(void *arg, rd_kafka_event_t *event)
 	for (int i = 0; offsets != NULL && i < offsets->cnt &&
 		 group->error == RD_KAFKA_RESP_ERR_NO_ERROR; i++)
 		group->error = offsets->elems[i].err;
+	if (group->error == RD_KAFKA_RESP_ERR_NO_ERROR)
+		group->handle->error = RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 /*
  * kafka_group_error
- *		Returns what became of the last commit, NULL for nothing bad.
+ *		Returns what became of the last commit, or what keeps it from having an
+ *		answer, NULL for nothing bad.
  */
 const char *
 kafka_group_error(KafkaGroup *group)
 {
+	rd_kafka_resp_err_t err;
+
 	kafka_handle_serve(group->handle);
-	return group->error == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL :
-		rd_kafka_err2str(group->error);
+	err = find_error(group);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? NULL : rd_kafka_err2str(err);
+}
+
+/*
+ * kafka_group_errcode
+ *		The same for the SQLSTATE, and the hint, of the report under
+ *		construction.
+ */
+int
+kafka_group_errcode(KafkaGroup *group)
+{
+	return kafka_errcode(find_error(group));
+}
+
+static rd_kafka_resp_err_t
+find_error(KafkaGroup *group)
+{
+	if (group->handle->error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+		return group->handle->error;
+	return group->error;
 }

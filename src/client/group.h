@@ -29,5 +29,6 @@ extern KafkaGroup *kafka_group_open(const KafkaClientOptions *options,
 extern bool kafka_group_commit(KafkaGroup *group,
 							   const KafkaGroupPosition *positions, int n);
 extern const char *kafka_group_error(KafkaGroup *group);
+extern int	kafka_group_errcode(KafkaGroup *group);
 
 #endif							/* KAFKA_GROUP_H */

@@ -36,7 +36,8 @@ kafka_acls(PG_FUNCTION_ARGS)
 	if (n == 0)
 		ereport(NOTICE,
 				(errmsg("Kafka has returned no ACLs"),
-				 errdetail("There are none, or the broker has refused to list them: this librdkafka does not tell.")));
+				 errdetail("There are none, or the broker has refused to list them: this librdkafka does not tell."),
+				 errhint("Listing them needs the operation Describe on the cluster.")));
 	for (int i = 0; i < n; i++)
 	{
 		Datum		values[7];

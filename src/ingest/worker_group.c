@@ -95,7 +95,8 @@ warn(KafkaWorker *worker, const char *reason)
 		return;
 	worker->group_warned = now;
 	ereport(WARNING,
-			(errmsg("could not show the positions of subscription \"%s\" to consumer group \"%s\": %s",
+			(worker->group != NULL ? kafka_group_errcode(worker->group) : 0,
+			 errmsg("could not show the positions of subscription \"%s\" to consumer group \"%s\": %s",
 					worker->subscription->name,
 					worker->subscription->group_id, reason)));
 }

@@ -5,12 +5,13 @@ use strict;
 use warnings FATAL => 'all';
 
 use KafkaCluster;
+use KafkaIngest;
 use KafkaSecurity;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $broker = KafkaSecurity->new;
-my $node = KafkaCluster::start();
+my $node = KafkaIngest->start_with(undef);
 
 $broker->create_topic($_) for 'readable', 'writable', 'committed', 'hidden';
 $broker->produce('readable', '1');
@@ -41,6 +42,15 @@ sub works
 	is(($node->psql('postgres', $sql))[0], 0, "$what: works");
 }
 
+# Allows alice something, and waits until it works.
+sub allowed
+{
+	my ($what, $sql, @acl) = @_;
+
+	$broker->allow('User:alice', @acl);
+	ok(KafkaCluster::wait_for(sub { ($node->psql('postgres', $sql))[0] == 0 }), "$what: works");
+}
+
 works('Read', 'SELECT * FROM readable');
 works('Write', "INSERT INTO writable VALUES ('x')");
 refused('no Read', 'SELECT * FROM writable', qr/Topic authorization failed/, qr/Read/);
@@ -60,6 +70,42 @@ $broker->allow('User:alice', '--operation' => 'Write', '--operation' => 'Describ
 	'--transactional-id' => 'kafka_fdw', '--resource-pattern-type' => 'prefixed');
 works('transactional id', "INSERT INTO committed VALUES ('x'), ('y')");
 is(scalar(my @messages = $broker->consume('committed')), 2, 'and was sent once');
+
+# consumer groups
+my $offsets = q(SELECT * FROM kafka.group_offsets('broker', 'g'));
+my $reset = q(SELECT * FROM kafka.reset_group_offsets('broker', 'g', 'readable', start => 'latest', dry_run => false));
+$broker->server($node, 'everything', 'PLAINTEXT');
+$node->safe_psql('postgres', q(SELECT * FROM kafka.reset_group_offsets('everything', 'g', 'readable', start => 'earliest', dry_run => false)));
+refused('no Describe on a group', $offsets, qr/Group authorization failed/, qr/on the consumer group/);
+refused('no Describe on a group, to reset', $reset, qr/Group authorization failed/, qr/on the consumer group/);
+allowed('Describe on a group', $offsets, '--operation' => 'Describe', '--group' => 'g');
+refused('no Read on a group', $reset, qr/Group authorization failed/, qr/Read on the consumer group/);
+allowed('Read on a group', $reset, '--operation' => 'Read', '--group' => 'g');
+is($node->safe_psql('postgres', q(SELECT topic, committed, lag FROM kafka.group_offsets('broker', 'g'))),
+	'readable|1|0', 'its offsets are what was set');
+refused('no Delete on a group', q(SELECT kafka.delete_group('broker', 'g')),
+	qr/Group authorization failed/, qr/on the consumer group, and Describe or Delete/);
+
+# the group that a subscription shows its positions to
+$node->safe_psql('postgres', q(CREATE TABLE stored (v text);
+	SELECT kafka.create_subscription('stored', 'readable', 'stored', group_id => 'shown')));
+ok($node->wait_applied('stored'), 'a subscription does not need its group');
+is($node->safe_psql('postgres', 'TABLE stored'), '1', 'and has read the topic');
+ok($node->wait_for_log(qr/WARNING:  could not show the positions of subscription "stored" to consumer group "shown": Broker: Group authorization failed\n.*HINT:  Kafka's ACLs must allow this client the operation Read on the consumer group/),
+	'the log says which is missing');
+$broker->allow('User:alice', '--operation' => 'Read', '--group' => 'shown');
+ok( $node->wait_true(q(SELECT count(*) = 1 FROM kafka.group_offsets('broker', 'shown') WHERE committed = 1)),
+	'and when it is there the group has the positions');
+
+# the cluster
+my $acls = q(SELECT * FROM kafka.acls('broker'));
+my $acl = q(SELECT kafka.create_acl('broker', 'topic', 'hidden', 'User:bob', 'read'));
+like(($node->psql('postgres', $acls))[2], qr/NOTICE:  Kafka has returned no ACLs\n.*HINT:  Listing them needs the operation Describe on the cluster/s,
+	'no Describe on the cluster: says what may be missing');
+refused('no Alter on the cluster', $acl, qr/Cluster authorization failed/, qr/on the cluster: .*Describe and Alter for ACLs/);
+allowed('Describe on the cluster', $acls, '--operation' => 'Describe', '--cluster');
+allowed('Alter on the cluster', $acl, '--operation' => 'Alter', '--cluster');
+allowed('Create on the cluster', q(SELECT kafka.create_topic('broker', 'new')), '--operation' => 'Create', '--cluster');
 
 $node->stop;
 done_testing();
