@@ -5,10 +5,11 @@
  *
  * NOTES
  *	  A round begins with the subscription's definition and positions and with
- *	  a consumer that starts there; it ends when the definition or an option
- *	  of the source has changed.  In a round, batches are gathered from Kafka
- *	  with no transaction, snapshot or lock, and written in one transaction
- *	  each, together with the positions that follow them.
+ *	  a consumer that starts there; it ends when the definition, an option of
+ *	  the source, or kafka_fdw.allowed_brokers has changed.  In a round,
+ *	  batches are gathered from Kafka with no transaction, snapshot or lock,
+ *	  and written in one transaction each, together with the positions that
+ *	  follow them.
  *
  *	  A position is only moved from where this worker has seen it last.  So a
  *	  second worker, or one that was forgotten, can never write what has been
@@ -24,6 +25,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "client/pool.h"
 #include "client/wait.h"
 #include "compat.h"
 #include "ingest/relations.h"
@@ -62,6 +64,7 @@ static int	poll(KafkaWorker *worker, int max, int timeout);
 static bool is_complete(KafkaWorker *worker);
 static long ms_until_due(KafkaWorker *worker);
 static void discover(KafkaWorker *worker);
+static void reload(KafkaWorker *worker);
 
 /*
  * kafka_worker_main
@@ -460,13 +463,29 @@ kafka_worker_serve_requests(KafkaWorker *worker)
 	if (worker->slot->stop)
 		proc_exit(0);
 	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+		reload(worker);
 	AcceptInvalidationMessages();
 	if (kafka_slot_take_request(worker->slot, &worker->slot->reread))
 		worker->outdated = true;
+}
+
+/*
+ * Reads the configuration files again.  Connections that were made under
+ * another list of allowed brokers end with the round.
+ */
+static void
+reload(KafkaWorker *worker)
+{
+	char	   *allowed = pstrdup(kafka_allowed_brokers);
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (strcmp(allowed, kafka_allowed_brokers) != 0)
+	{
+		worker->outdated = true;
+		kafka_pool_close_all();
+	}
+	pfree(allowed);
 }
 
 void
