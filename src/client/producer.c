@@ -308,7 +308,8 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 		if (rd_kafka_message_status(raw) ==
 			RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED)
 			producer->unknown++;
-		producer->handle->spoilt = true;
+		if (producer->handle != NULL)	/* not while it is closed */
+			producer->handle->spoilt = true;
 		if (producer->failed++ == 0)
 		{
 			producer->first_error = raw->err;
