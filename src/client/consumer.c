@@ -187,6 +187,9 @@ void
 kafka_consumer_stop(KafkaConsumer *consumer)
 {
 	kafka_consumer_release(consumer);
+	if (consumer->failed != NULL)
+		rd_kafka_message_destroy(consumer->failed);
+	consumer->failed = NULL;
 	for (int i = 0; i < consumer->npositions; i++)
 		if (!consumer->positions[i].at_end)
 			rd_kafka_consume_stop(consumer->rkts[i],

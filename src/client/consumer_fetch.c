@@ -36,8 +36,8 @@ static void take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw);
 static void reserve(KafkaConsumer *consumer, int n);
 static void reach(KafkaConsumer *consumer, KafkaPartitionPosition *position,
 				  int64 offset);
-static void raise_fetch_error(KafkaConsumer *consumer,
-							  rd_kafka_message_t *raw);
+static bool is_error(KafkaConsumer *consumer, const rd_kafka_message_t *raw);
+static void raise_fetch_error(KafkaConsumer *consumer);
 static void raise_no_answer(KafkaConsumer *consumer);
 static void wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes,
 						 bool drained);
@@ -48,7 +48,9 @@ static void wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes,
  *
  * Waits for the first at most timeout ms, or, with a negative timeout, until
  * one is there or every range has been read; then the client's timeout without
- * any answer is an ERROR.  So is what Kafka says of a partition.
+ * any answer is an ERROR.  So is what Kafka says of a partition, once the
+ * messages before it have been returned and released; with a negative timeout
+ * once they have been returned.
  */
 int
 kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
@@ -58,8 +60,11 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 
 	for (;;)
 	{
-		int			n = take_batch(consumer, max);
+		int			n = consumer->failed == NULL ? take_batch(consumer, max) : 0;
 
+		if (consumer->failed != NULL &&
+			(consumer->count == 0 || (n == 0 && timeout < 0)))
+			raise_fetch_error(consumer);
 		if (n > 0 || kafka_consumer_finished(consumer) || timeout == 0)
 			return n;
 		if (timeout > 0)
@@ -79,7 +84,7 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 
 /*
  * Takes what is in the queue, up to max messages, and returns how many of
- * them are in the ranges.
+ * them are in the ranges.  At an error it stops, and keeps it.
  */
 static int
 take_batch(KafkaConsumer *consumer, int max)
@@ -102,17 +107,14 @@ take_batch(KafkaConsumer *consumer, int max)
 	consumer->progress = GetCurrentTimestamp();
 	for (ssize_t i = 0; i < n; i++)
 	{
-		rd_kafka_message_t *raw = got[i];
-
-		if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
-			raw->err != RD_KAFKA_RESP_ERR__PARTITION_EOF &&
-			!kafka_error_is_transient(raw->err))
+		if (is_error(consumer, got[i]))
 		{
+			consumer->failed = got[i];
 			for (ssize_t j = i + 1; j < n; j++)
 				rd_kafka_message_destroy(got[j]);
-			raise_fetch_error(consumer, raw);
+			return consumer->count - before;
 		}
-		take_message(consumer, raw);
+		take_message(consumer, got[i]);
 	}
 	if (consumer->wake_fetcher)
 		wake_fetcher(consumer, n, consumer->bytes - bytes, n < max);
@@ -244,11 +246,29 @@ reach(KafkaConsumer *consumer, KafkaPartitionPosition *position, int64 offset)
 }
 
 /*
+ * Says whether this is no message but an error, of a partition that is still
+ * to be read.
+ */
+static bool
+is_error(KafkaConsumer *consumer, const rd_kafka_message_t *raw)
+{
+	KafkaPartitionPosition *position;
+
+	if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR ||
+		raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ||
+		kafka_error_is_transient(raw->err))
+		return false;
+	position = kafka_consumer_find(consumer, raw);
+	return position == NULL || !position->at_end;
+}
+
+/*
  * Raises what Kafka says of a partition, and frees the message that says it.
  */
 static void
-raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
+raise_fetch_error(KafkaConsumer *consumer)
 {
+	rd_kafka_message_t *raw = consumer->failed;
 	rd_kafka_resp_err_t err = raw->err;
 	int32		partition = raw->partition;
 	int64		offset = raw->offset;
@@ -256,6 +276,7 @@ raise_fetch_error(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	char	   *topic = pstrdup(raw->rkt != NULL ? rd_kafka_topic_name(raw->rkt) : "");
 	KafkaPartitionPosition *position = kafka_consumer_find(consumer, raw);
 
+	consumer->failed = NULL;
 	rd_kafka_message_destroy(raw);
 	if (err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
 		err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)

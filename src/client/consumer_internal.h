@@ -43,6 +43,8 @@ struct KafkaConsumer
 	int			npositions;
 	int			nreading;		/* not at their end */
 	TimestampTz progress;		/* when something last came */
+	rd_kafka_message_t *failed; /* the error that follows what was taken, or
+								 * NULL */
 
 	/* since release() */
 	rd_kafka_message_t **raw;

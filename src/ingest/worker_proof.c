@@ -54,6 +54,7 @@ static void check_compacted(KafkaWorker *worker, KafkaWorkerPartition *partition
 static const KafkaPartitionOffsets *find_offsets(KafkaWorker *worker,
 												 const KafkaWorkerPartition *partition);
 static void find_proofs(KafkaWorker *worker);
+static void search_proofs(KafkaWorker *worker);
 static void store_proofs(KafkaWorker *worker);
 static void open_prover(KafkaWorker *worker);
 static void read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
@@ -317,11 +318,33 @@ find_offsets(KafkaWorker *worker, const KafkaWorkerPartition *partition)
 }
 
 /*
+ * Looks for proofs of the partitions that have none, and stores them.
+ *
+ * A damaged batch among the messages before the position is no reason not to
+ * read on; there is no proof then.
+ */
+static void
+find_proofs(KafkaWorker *worker)
+{
+	ErrorData  *error = kafka_worker_try(worker, search_proofs);
+
+	if (error != NULL)
+	{
+		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
+			error->sqlerrcode != ERRCODE_FEATURE_NOT_SUPPORTED)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	if (!worker->outdated)
+		kafka_worker_do(worker, store_proofs);
+}
+
+/*
  * Looks for a message close to the position of each partition that has no
  * proof, and stores what is found.
  */
 static void
-find_proofs(KafkaWorker *worker)
+search_proofs(KafkaWorker *worker)
 {
 	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
 	KafkaWorkerPartition **partitions = palloc_array(KafkaWorkerPartition *,
@@ -346,8 +369,6 @@ find_proofs(KafkaWorker *worker)
 	read_ranges(worker, ranges, partitions, n);
 	pfree(partitions);
 	pfree(ranges);
-	if (!worker->outdated)
-		kafka_worker_do(worker, store_proofs);
 }
 
 static void
