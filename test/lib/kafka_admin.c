@@ -39,6 +39,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <poll.h>
 #include <librdkafka/rdkafka.h>
 
 #include <stdarg.h>
@@ -49,6 +50,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAX_PARTITIONS 100
+#define END_WAIT_MS 3000
 #define TIMEOUT_MS 20000
 #define POLL_MS 10
 #define CHUNK_SIZE 1024
@@ -60,6 +63,9 @@ typedef struct Delivery
 	int64_t		offset;
 	rd_kafka_resp_err_t err;
 } Delivery;
+
+/* behind the last message that was produced to each partition, or 0 */
+static int64_t last_offset[MAX_PARTITIONS];
 
 static rd_kafka_t *open_client(rd_kafka_type_t type, rd_kafka_conf_t *conf);
 static void create_topic(rd_kafka_t *client, int argc, char **argv);
@@ -566,6 +572,8 @@ produce(rd_kafka_t *client, const char *topic)
 		if (delivery->err)
 			die("%s: %s", topic, rd_kafka_err2str(delivery->err));
 		printf("%d %lld\n", delivery->partition, (long long) delivery->offset);
+		if (delivery->partition < MAX_PARTITIONS)
+			last_offset[delivery->partition] = delivery->offset + 1;
 	}
 }
 
@@ -574,6 +582,31 @@ check_error(rd_kafka_error_t *error)
 {
 	if (error != NULL)
 		die("%s", rd_kafka_error_string(error));
+}
+
+/*
+ * Wait until readers see the end of the transaction, which is a moment after
+ * the coordinator has said so; or not for ever, if another one is open.
+ */
+static void
+await_end(rd_kafka_t *client, const char *topic)
+{
+	int			left = END_WAIT_MS;
+
+	for (int i = 0; i < MAX_PARTITIONS; i++)
+	{
+		int64_t		low = 0;
+		int64_t		stable = 0;
+
+		while (last_offset[i] > 0 && left > 0 &&
+			   rd_kafka_query_watermark_offsets(client, topic, i, &low, &stable,
+												TIMEOUT_MS) == 0 &&
+			   stable <= last_offset[i])
+		{
+			(void) poll(NULL, 0, 5);
+			left -= 5;
+		}
+	}
 }
 
 static void
@@ -588,6 +621,8 @@ produce_transaction(rd_kafka_t *client, const char *topic, const char *end)
 		check_error(rd_kafka_abort_transaction(client, TIMEOUT_MS));
 	else if (strcmp(end, "hang") != 0)
 		die("a transaction ends with commit, abort or hang, not %s", end);
+	if (strcmp(end, "hang") != 0)
+		await_end(client, topic);
 }
 
 /* Write a message of so many bytes, without an end of its own. */

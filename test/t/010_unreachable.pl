@@ -67,7 +67,7 @@ for my $name (sort keys %statements)
 				$node->safe_psql('postgres',
 					"SELECT count(*) FROM pg_stat_activity WHERE pid = "
 					  . $session->pid
-					  . " AND wait_event = 'Extension' AND state = 'active'") eq '1';
+					  . " AND wait_event_type = 'Extension' AND state = 'active'") eq '1';
 			}),
 		"$name: waits");
 	$start = time();

@@ -80,7 +80,7 @@ $broker->pause;
 ok( KafkaCluster::wait_for(
 		sub {
 			$node->safe_psql('postgres',
-				"SELECT wait_event FROM pg_stat_activity WHERE pid = " . $session->pid) eq 'Extension';
+				"SELECT wait_event_type FROM pg_stat_activity WHERE pid = " . $session->pid) eq 'Extension';
 		}),
 	'it waits for room in the queue');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $session->pid . ')');

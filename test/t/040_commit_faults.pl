@@ -50,7 +50,7 @@ sub waits
 	my ($session) = @_;
 
 	return $node->poll_query_until('postgres',
-		"SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = " . $session->pid);
+		"SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $session->pid);
 }
 
 my $session = KafkaCluster::session($node);

@@ -110,7 +110,7 @@ my $session = stop_at('flushed', 10);
 my $a = $number;
 $broker->pause;
 kill CONT => $session->pid;
-ok($node->poll_query_until('postgres', "SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE pid = " . $session->pid),
+ok($node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = " . $session->pid),
 	'waits for the answer');
 my $start = time();
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $session->pid . ')');
