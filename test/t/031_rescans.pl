@@ -23,13 +23,8 @@ SQL
 sub client_threads
 {
 	my ($pid) = @_;
-	my @threads;
+	my @threads = grep { !m{/$pid$} } glob("/proc/$pid/task/*"); # by number: a new one has no name yet
 
-	for my $task (glob("/proc/$pid/task/*"))
-	{
-		open my $comm, '<', "$task/comm" or next;
-		push @threads, $task if <$comm> =~ /^rdk:/;
-	}
 	return join(' ', sort @threads);
 }
 
