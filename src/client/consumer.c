@@ -82,6 +82,16 @@ kafka_consumer_close(KafkaConsumer *consumer)
 }
 
 /*
+ * kafka_consumer_discard
+ *		The same, and nobody else gets its connections.
+ */
+void
+kafka_consumer_discard(KafkaConsumer *consumer)
+{
+	end_consumer(consumer, false);
+}
+
+/*
  * kafka_consumer_want_headers
  *		Says whether kafka_consumer_message() reads headers, which takes time
  *		even where there are none; without, messages seem to have none.

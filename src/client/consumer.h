@@ -51,6 +51,7 @@ typedef struct KafkaPartitionPosition
 /* consumer.c */
 extern KafkaConsumer *kafka_consumer_open(const KafkaClientOptions *options);
 extern void kafka_consumer_close(KafkaConsumer *consumer);
+extern void kafka_consumer_discard(KafkaConsumer *consumer);
 extern void kafka_consumer_want_headers(KafkaConsumer *consumer, bool want);
 extern void kafka_consumer_start(KafkaConsumer *consumer,
 								 const KafkaRange *ranges, int nranges);

@@ -42,6 +42,7 @@
 #define SEARCH_AFTER 1000		/* offsets from there on */
 #define POLL_SLICE 100			/* ms */
 #define POLL_MESSAGES 1000
+#define PROVER_PATIENCE 500		/* ms until it is not trusted any more */
 
 static bool is_asked(KafkaWorker *worker, int i);
 static bool has_proof(const KafkaWorkerPartition *partition);
@@ -57,6 +58,7 @@ static void find_proofs(KafkaWorker *worker);
 static void search_proofs(KafkaWorker *worker);
 static void store_proofs(KafkaWorker *worker);
 static void open_prover(KafkaWorker *worker);
+static void renew_prover(KafkaWorker *worker);
 static void read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
 						KafkaWorkerPartition **partitions, int n);
 static void take_found(KafkaWorker *worker, KafkaWorkerPartition **partitions,
@@ -422,6 +424,20 @@ open_prover(KafkaWorker *worker)
 }
 
 /*
+ * Opens another consumer in place of one that gets no answer.
+ *
+ * librdkafka says once that Kafka refuses a topic, perhaps while nobody was
+ * reading any more, and is silent from then on.  A new instance is told.
+ */
+static void
+renew_prover(KafkaWorker *worker)
+{
+	kafka_consumer_discard(worker->prover);
+	worker->prover = NULL;
+	open_prover(worker);
+}
+
+/*
  * Reads the ranges until each has given a message or has none; what was found
  * of a partition is compared with its proof or, where there is none, becomes
  * it.  Does not finish when the worker is outdated.
@@ -430,14 +446,13 @@ static void
 read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
 			KafkaWorkerPartition **partitions, int n)
 {
-	TimestampTz deadline;
+	TimestampTz start = GetCurrentTimestamp();
+	bool		renewed = false;
 
 	if (n == 0)
 		return;
 	if (worker->prover == NULL)
 		open_prover(worker);
-	deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										   worker->options->client->timeout);
 	kafka_consumer_start(worker->prover, ranges, n);
 	for (;;)
 	{
@@ -448,7 +463,16 @@ read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
 		kafka_worker_serve_requests(worker);
 		if (worker->outdated)
 			break;
-		if (GetCurrentTimestamp() >= deadline)
+		if (!renewed &&
+			TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   PROVER_PATIENCE))
+		{
+			renewed = true;
+			renew_prover(worker);
+			kafka_consumer_start(worker->prover, ranges, n);
+		}
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   worker->options->client->timeout))
 			ereport(ERROR,
 					(errcode(ERRCODE_CONNECTION_FAILURE),
 					 errmsg("no answer from Kafka for %d ms",
