@@ -39,6 +39,7 @@ typedef struct KafkaBatch
 
 	/* told by whoever applies messages, also when that ends with an ERROR */
 	int			reached;		/* messages before it have been looked at */
+	bool		ended;			/* all of them have been, and are done with */
 	bool		decoding;		/* the one before reached, and an ERROR says
 								 * itself which one it is about */
 } KafkaBatch;

@@ -83,6 +83,7 @@ kafka_batch_rows_next(KafkaBatchRows *rows, bool more, Datum *values,
 	found = rows->ahead != NULL ? next_row_ahead(rows, more, values, nulls) :
 		decode_row(rows, more, values, nulls);
 	rows->batch->decoding = false;
+	rows->batch->ended = !found;
 	return found;
 }
 

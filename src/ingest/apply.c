@@ -75,6 +75,7 @@ kafka_apply_run(KafkaApply *apply)
 	apply->rows = 0;
 	apply->again = false;
 	apply->batch->reached = apply->first;
+	apply->batch->ended = false;
 	apply->batch->decoding = false;
 	apply->method->apply(apply);
 	AtEOXact_GUC(false, nestlevel);

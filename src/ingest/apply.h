@@ -34,6 +34,8 @@ typedef struct KafkaApply
 	int			last;			/* where fewer were applied */
 	bool		careful;		/* messages that cannot be decoded become bad
 								 * ones of the batch, and no ERROR */
+	bool		one_by_one;		/* rather than many rows at once, as far as
+								 * there is a choice */
 
 	/* told by it, again also when it ends with an ERROR */
 	int64		rows;			/* that were stored */

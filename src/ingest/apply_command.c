@@ -48,7 +48,10 @@ apply_command(KafkaApply *apply)
 	{
 		apply->again = batch->nbad > bad;
 		if (!batch->decoding)
+		{
 			batch->reached = apply->last;
+			batch->ended = true;
+		}
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

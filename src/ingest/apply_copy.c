@@ -64,12 +64,14 @@ copy_as_table_owner(Relation target, const List *attnums, KafkaApplyRows *rows)
 
 	GetUserIdAndSecContext(&userid, &sec_context);
 	if (userid == owner || !kafka_compat_can_set_role(userid, owner))
-		return kafka_copy_rows(target, attnums, kafka_apply_rows_next, rows);
+		return kafka_copy_rows(target, attnums, kafka_apply_rows_next, rows,
+							   rows->apply->one_by_one);
 
 	SetUserIdAndSecContext(owner, sec_context | SECURITY_RESTRICTED_OPERATION);
 	nestlevel = NewGUCNestLevel();
 	kafka_apply_fire_triggers();
-	stored = kafka_copy_rows(target, attnums, kafka_apply_rows_next, rows);
+	stored = kafka_copy_rows(target, attnums, kafka_apply_rows_next, rows,
+							 rows->apply->one_by_one);
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(userid, sec_context);
 	return stored;

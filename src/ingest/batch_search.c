@@ -4,10 +4,10 @@
  *	  Which messages of a batch are tried next, once some cannot be applied.
  *
  * NOTES
- *	  Messages are tried in their order, each try in a transaction that is
- *	  rolled back if it fails.  What failed is divided until the message is
- *	  alone.  Who tries then makes it known as bad, so that later tries pass it
- *	  by, or stops.
+ *	  Messages are tried in their order, each try in a transaction, or a
+ *	  subtransaction, that is rolled back if it fails.  What failed is divided
+ *	  until the message is alone.  Who tries then makes it known as bad, so that
+ *	  later tries pass it by, or stops.
  *
  *	  Two things keep this fast with many bad messages.  An error mostly comes
  *	  while the message is looked at that it is about, so the first guess is
@@ -22,6 +22,7 @@
 #include "ingest/batch_search.h"
 
 #define SMALL_STEP 16
+#define MANY 50					/* one bad message of so many is often */
 
 /* what is no message */
 #define SEVERAL (-1)
@@ -29,8 +30,9 @@
 
 static bool is_bad_message(const ErrorData *error);
 static bool is_policy_violation(const ErrorData *error);
-static int	note_failed(KafkaBatchSearch *search, int last, int reached);
+static int	note_failed(KafkaBatchSearch *search, int last);
 static int	find_suspect(const KafkaBatchSearch *search, int last);
+static void cut(KafkaBatchSearch *search, int last);
 static void limit_known(KafkaBatchSearch *search);
 static void note_found(KafkaBatchSearch *search, int i);
 
@@ -43,6 +45,7 @@ kafka_search_begin(KafkaBatchSearch *search, KafkaBatch *batch, bool careful,
 	search->careful = careful;
 	search->passes = passes;
 	search->step = batch->count;
+	search->end = batch->count;
 }
 
 /*
@@ -53,8 +56,8 @@ int
 kafka_search_next(const KafkaBatchSearch *search)
 {
 	if (search->bad <= search->first)
-		return search->step < search->batch->count - search->first ?
-			search->first + search->step : search->batch->count;
+		return search->step < search->end - search->first ?
+			search->first + search->step : search->end;
 	if (search->guess > search->first)
 		return search->guess;
 	return Max(search->first + 1, (search->first + search->bad) / 2);
@@ -93,7 +96,8 @@ kafka_search_handle_error(KafkaBatchSearch *search, const KafkaApply *apply,
 		search->careful = true;
 	else
 	{
-		suspect = note_failed(search, apply->last, batch->reached);
+		search->divided = true;
+		suspect = note_failed(search, apply->last);
 		if (suspect == NONE)
 			return false;
 		if (suspect == SEVERAL)
@@ -106,9 +110,73 @@ kafka_search_handle_error(KafkaBatchSearch *search, const KafkaApply *apply,
 		else if (apply->last - apply->first == 1)
 			return false;
 		else
-			kafka_search_cut(search, suspect);
+			cut(search, suspect);
 	}
 	return true;
+}
+
+/*
+ * kafka_search_end_before
+ *		Goes back to a message, and has no others tried than those before end.
+ */
+void
+kafka_search_end_before(KafkaBatchSearch *search, int first, int end)
+{
+	search->first = first;
+	search->end = end;
+	search->bad = 0;
+	search->guess = 0;
+}
+
+/*
+ * kafka_search_part
+ *		Returns how many messages the next batch is to begin with, when so many
+ *		of this one were bad that it had better not be tried as a whole; or 0.
+ */
+int
+kafka_search_part(const KafkaBatchSearch *search)
+{
+	return search->found > search->batch->count / MANY ?
+		Max(SMALL_STEP, 2 * search->batch->count / search->found) : 0;
+}
+
+/*
+ * kafka_search_divide
+ *		Begins with a part of so many messages.
+ */
+void
+kafka_search_divide(KafkaBatchSearch *search, int part)
+{
+	search->divided = true;
+	search->step = part;
+}
+
+/*
+ * kafka_error_may_pass
+ *		Says whether the same may succeed later with nothing mended here.
+ */
+bool
+kafka_error_may_pass(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_OBJECT_IN_USE:
+			return true;
+		default:
+			break;
+	}
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return true;
+		default:
+			return false;
+	}
 }
 
 /*
@@ -154,30 +222,34 @@ is_policy_violation(const ErrorData *error)
  * Returns the one that cannot be, if there is only one to suspect, or SEVERAL
  * or NONE.
  *
- * Messages before reached had been looked at when it failed.
+ * Messages before batch->reached had been looked at when it failed.
  */
 static int
-note_failed(KafkaBatchSearch *search, int last, int reached)
+note_failed(KafkaBatchSearch *search, int last)
 {
 	bool		guessed = search->guess > 0;
+	bool		ended = search->batch->ended;
+	int			reached = search->batch->reached;
 	int			suspect;
 
 	if (reached <= search->first || reached > last)
+	{
 		reached = last;
+		ended = true;
+	}
 	suspect = find_suspect(search, reached);
 	search->bad = reached;
 	search->guess = 0;
-	if (suspect == SEVERAL && reached < last && !guessed)
+	if (suspect == SEVERAL && !ended && !guessed)
 		search->guess = reached - 1;
 	return suspect;
 }
 
 /*
- * kafka_search_cut
- *		Has the messages before last tried next, and last alone after them.
+ * Has the messages before last tried next, and last alone after them.
  */
-void
-kafka_search_cut(KafkaBatchSearch *search, int last)
+static void
+cut(KafkaBatchSearch *search, int last)
 {
 	search->bad = last + 1;
 	search->guess = last;
@@ -198,7 +270,7 @@ limit_known(KafkaBatchSearch *search)
 		if (kafka_batch_error(search->batch, i) != NULL)
 			n++;
 	if (i < search->batch->count)
-		kafka_search_cut(search, i);
+		cut(search, i);
 }
 
 /*
@@ -210,6 +282,7 @@ note_found(KafkaBatchSearch *search, int i)
 {
 	search->step = Max(SMALL_STEP, 2 * (i - search->since));
 	search->since = i;
+	search->found++;
 	search->bad = 0;
 	search->guess = 0;
 }

@@ -68,11 +68,12 @@ static void replace_source(CopyFromState cstate, const List *attnums);
  *		many were stored.
  *
  * attnums names the columns that next() fills, the others get their defaults.
- * The target is locked and a snapshot is active.  Checks no privileges.
+ * The target is locked and a snapshot is active.  Checks no privileges.  With
+ * one_by_one a row is stored before the next one is asked for, which is slower.
  */
 uint64
 kafka_copy_rows(Relation target, const List *attnums, KafkaNextRow next,
-				void *arg)
+				void *arg, bool one_by_one)
 {
 	CopySourceState state = {next, arg, RelationGetDescr(target)->natts};
 	CopyFromState cstate;
@@ -82,6 +83,8 @@ kafka_copy_rows(Relation target, const List *attnums, KafkaNextRow next,
 	cstate = begin_copy(target, attnums);
 	replace_source(cstate, attnums);
 	cstate->line_buf.len = ROW_BYTES;
+	if (one_by_one)
+		cstate->volatile_defexprs = true;
 	rows = CopyFrom(cstate);
 	EndCopyFrom(cstate);
 	source = NULL;

@@ -19,7 +19,8 @@
 typedef bool (*KafkaNextRow) (void *arg, Datum *values, bool *nulls);
 
 extern uint64 kafka_copy_rows(Relation target, const List *attnums,
-							  KafkaNextRow next, void *arg);
+							  KafkaNextRow next, void *arg,
+							  bool one_by_one);
 extern void kafka_copy_forget_context(ErrorData *error);
 
 #endif							/* KAFKA_COPY_SOURCE_H */

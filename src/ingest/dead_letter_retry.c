@@ -15,8 +15,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "ingest/apply.h"
-#include "ingest/batch_search.h"
+#include "ingest/apply_parts.h"
 #include "ingest/copy_source.h"
 #include "ingest/dead_letter.h"
 #include "miscadmin.h"
@@ -31,7 +30,6 @@
 static void retry_chunk(const KafkaSubscription *subscription,
 						KafkaApply *apply, KafkaDeadLetters *letters);
 static const KafkaMessage *get_message(void *source, int i, bool headers);
-static ErrorData *try_range(KafkaApply *apply);
 static void store_results(KafkaBatch *batch, KafkaDeadLetters *letters,
 						  int64 *succeeded, int64 *failed);
 
@@ -109,18 +107,7 @@ retry_chunk(const KafkaSubscription *subscription, KafkaApply *apply,
 	apply->batch = batch;
 	kafka_search_begin(&search, batch, true, true);
 	while (search.first < letters->count)
-	{
-		ErrorData  *error;
-
-		apply->first = search.first;
-		apply->last = kafka_search_next(&search);
-		apply->careful = search.careful;
-		error = try_range(apply);
-		if (error == NULL)
-			kafka_search_done(&search, apply->last);
-		else if (!kafka_search_handle_error(&search, apply, error))
-			ReThrowError(error);
-	}
+		kafka_apply_parts(apply, &search);
 	kafka_apply_close(apply);
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(userid, sec_context);
@@ -133,44 +120,6 @@ static const KafkaMessage *
 get_message(void *source, int i, bool headers)
 {
 	return &((KafkaDeadLetters *) source)->messages[i];
-}
-
-/*
- * Applies messages [apply->first, apply->last) in a subtransaction; returns
- * the error that has prevented it.
- */
-static ErrorData *
-try_range(KafkaApply *apply)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		kafka_apply_run(apply);
-		kafka_apply_fire_triggers();
-		PopActiveSnapshot();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error == NULL)
-		CommandCounterIncrement();
-	else
-		kafka_copy_forget_context(error);
-	return error;
 }
 
 /*

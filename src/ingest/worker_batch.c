@@ -4,10 +4,10 @@
  *	  Writes a batch of messages, with the positions after it.
  *
  * NOTES
- *	  A batch that fails is divided (batch_search.c) until the rows before the
- *	  failing message are stored and the message is found.  Then it stops the
- *	  subscription, or it is known as bad, and what is to become of bad
- *	  messages is done in the transaction that writes those around it.
+ *	  A batch that fails is divided (batch_search.c, apply_parts.c) until the
+ *	  rows before the failing message are stored and the message is found.  Then
+ *	  it stops the subscription, or it is known as bad, and what is to become of
+ *	  bad messages is done in the transaction that writes those around it.
  *
  *	  Messages that cannot be decoded are found faster: after the first one
  *	  the batch is read carefully, which catches the error of each.
@@ -20,8 +20,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "ingest/batch_search.h"
 #include "ingest/apply_mode.h"
+#include "ingest/apply_parts.h"
 #include "ingest/worker_internal.h"
 #include "pgstat.h"
 #include "utils/guc.h"
@@ -67,6 +67,9 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 	MemoryContextSwitchTo(worker->context);
 	kafka_search_begin(&search, worker->batch, worker->careful,
 					   worker->subscription->on_error != KAFKA_BAD_STOP);
+	if (worker->part > 0)
+		kafka_search_divide(&search, worker->part);
+	worker->search = &search;
 	do
 	{
 		ErrorData  *error;
@@ -78,13 +81,16 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 		if (worker->outdated)
 			return;
 		found_bad = found_bad || worker->batch->nbad > 0;
-		if (error == NULL)
-			kafka_search_done(&search, worker->last);
-		else
+		if (error != NULL)
 			handle_error(worker, &search, error);
+		else if (!search.divided)
+			kafka_search_done(&search, worker->last);
+		if (search.first == search.end)
+			search.end = count;
 	} while (search.first < count || worker->failed);
 	worker->preparing = true;
 	worker->careful = search.careful && found_bad;
+	worker->part = kafka_search_part(&search);
 	kafka_consumer_release(worker->consumer);
 	MemoryContextDelete(context);
 }
@@ -131,7 +137,7 @@ try_range(KafkaWorker *worker)
 		if (worker->outdated)
 			return NULL;
 	}
-	if (kafka_worker_is_transient(error))
+	if (kafka_error_may_pass(error))
 		ReThrowError(error);
 	return error;
 }
@@ -147,10 +153,18 @@ handle_error(KafkaWorker *worker, KafkaBatchSearch *search, ErrorData *error)
 		kafka_worker_stop(worker, error);
 	if (worker->excess >= 0)
 	{
-		if (worker->excess == search->first)
+		if (worker->excess == worker->first)
 			kafka_worker_stop(worker,
 							  kafka_worker_excess_error(worker, worker->excess));
-		kafka_search_cut(search, worker->excess);
+		kafka_search_end_before(search, worker->first, worker->excess);
+	}
+	else if (search->divided)
+	{
+		/* parts have gone well; what comes after them has not */
+		if (worker->last - worker->first <= 1)
+			kafka_worker_stop(worker, error);
+		kafka_search_end_before(search, worker->first,
+								(worker->first + worker->last) / 2);
 	}
 	else if (!kafka_search_handle_error(search, &worker->apply, error))
 		kafka_worker_stop(worker, error);
@@ -219,7 +233,13 @@ apply_messages(KafkaWorker *worker)
 	apply->first = worker->first;
 	apply->last = worker->last;
 	apply->careful = worker->careful;
-	kafka_apply_run(apply);
+	if (worker->search->divided)
+	{
+		worker->last = worker->first + 1;	/* its ERROR is that one's */
+		kafka_apply_parts(apply, worker->search);
+	}
+	else
+		kafka_apply_run(apply);
 	worker->last = apply->last;
 }
 
@@ -252,9 +272,9 @@ kafka_worker_culprit(KafkaWorker *worker)
 		return NULL;
 	if (worker->excess >= 0)
 		return kafka_batch_message(worker->batch, worker->excess, false);
-	if (worker->last - worker->first != 1)
+	if (worker->apply.last - worker->apply.first != 1)
 		return NULL;
-	return kafka_batch_message(worker->batch, worker->first, false);
+	return kafka_batch_message(worker->batch, worker->apply.first, false);
 }
 
 /*

@@ -62,37 +62,9 @@ kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step)
 
 	if (error == NULL)
 		return;
-	if (kafka_worker_is_transient(error))
+	if (kafka_error_may_pass(error))
 		ReThrowError(error);
 	kafka_worker_stop(worker, error);
-}
-
-/*
- * kafka_worker_is_transient
- *		Says whether the same may succeed later with nothing mended here.
- */
-bool
-kafka_worker_is_transient(const ErrorData *error)
-{
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-		case ERRCODE_OBJECT_IN_USE:
-			return true;
-		default:
-			break;
-	}
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_CONNECTION_EXCEPTION:
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-			return true;
-		default:
-			return false;
-	}
 }
 
 /*

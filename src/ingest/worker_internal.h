@@ -12,6 +12,7 @@
 #include "client/consumer.h"
 #include "client/group.h"
 #include "ingest/apply.h"
+#include "ingest/batch_search.h"
 #include "ingest/catalog.h"
 #include "ingest/shmem.h"
 
@@ -66,12 +67,14 @@ typedef struct KafkaWorker
 	bool		group_due;		/* it does not know the positions */
 	bool		careful;		/* some messages cannot be decoded; for the
 								 * next batch */
+	int			part;			/* messages that it is tried in parts of, or 0 */
 
 	/* for a batch */
 	TimestampTz first_message;	/* when the first one was taken */
 	TimestampTz last_write;
 	int			polled;			/* messages of the last poll */
 	KafkaBatch *batch;			/* what is applied of them */
+	KafkaBatchSearch *search;	/* what is tried next */
 
 	/* for a transaction */
 	int			first;			/* messages [first, last) of the batch */
@@ -128,7 +131,6 @@ extern const KafkaMessage *kafka_worker_culprit(KafkaWorker *worker);
 /* worker_error.c */
 extern ErrorData *kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step);
 extern void kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step);
-extern bool kafka_worker_is_transient(const ErrorData *error);
 extern void kafka_worker_stop(KafkaWorker *worker,
 							  ErrorData *error);
 extern char *kafka_worker_format_error(const ErrorData *error);

@@ -253,7 +253,7 @@ look_closer(KafkaWorker *worker)
 	if (error == NULL)
 		return;
 	/* the log may have been cut off while it was read */
-	if (kafka_worker_is_transient(error) ||
+	if (kafka_error_may_pass(error) ||
 		error->sqlerrcode == ERRCODE_FDW_ERROR)
 		ReThrowError(error);
 	kafka_worker_stop(worker, error);

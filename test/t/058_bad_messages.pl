@@ -63,6 +63,17 @@ like(
 	qr/DETAIL:  The first, in topic "\Q$topic\E", partition 0, at offset 3: invalid input syntax for type integer: "x3"/,
 	'and what is wrong with the first');
 
+# every tenth message is one that the table does not take: many in a transaction
+subscribed('often', q(on_error => 'skip'), 'CHECK (n % 10 <> 3), UNIQUE (n)',
+	map { ($_ % 100 == 7 ? $_ - 1 : $_) . ',w' } 0 .. 3999);
+ok($node->wait_applied('often'), 'a subscription with many bad messages reads on');
+is(sql(q(SELECT count(*), count(*) FILTER (WHERE n % 10 = 3 OR n <> _offset) FROM often)),
+	'3560|0', 'all good messages are stored, and no bad one');
+is(sql(q(SELECT count(*) FROM (SELECT _offset < lag(_offset) OVER (ORDER BY ctid) AS back
+		FROM often) AS s WHERE back)), 0, 'in their order');
+is(stat_of('bad_messages', 'often'), 440, 'the bad ones are counted');
+cmp_ok(stat_of('batches', 'often'), '<', 100, 'a transaction stores what is between many of them');
+
 # dead letters
 $topic = subscribed(
 	'letters', q(on_error => 'dead_letter', batch_rows => 50), 'UNIQUE (n)',
