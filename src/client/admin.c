@@ -147,11 +147,10 @@ kafka_admin_await(KafkaAdmin *admin)
 	{
 		kafka_handle_wait(admin->handle, -1);
 		kafka_handle_serve(admin->handle);
-		if (admin->handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-			admin->handle->error == RD_KAFKA_RESP_ERR__SSL)
+		if (kafka_handle_refused(admin->handle))
 			return admin->handle->error;
 	}
-	return rd_kafka_event_error(admin->result);
+	return kafka_handle_blame(admin->handle, rd_kafka_event_error(admin->result));
 }
 
 /*

@@ -91,11 +91,10 @@ kafka_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 		else
 			kafka_handle_wait(handle, -1);
 		kafka_handle_serve(handle);
-		if (handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-			handle->error == RD_KAFKA_RESP_ERR__SSL)
+		if (kafka_handle_refused(handle))
 			return handle->error;
 	}
-	return call->err;
+	return kafka_handle_blame(handle, call->err);
 }
 
 /*

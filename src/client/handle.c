@@ -35,6 +35,8 @@
 static dlist_head open_handles = DLIST_STATIC_INIT(open_handles);
 
 static char *make_key(rd_kafka_type_t type, const KafkaClientOptions *options);
+static KafkaHandle *take_kept(const KafkaClientOptions *options,
+							  const char *key);
 static KafkaHandle *make_handle(rd_kafka_type_t type,
 								const KafkaClientOptions *options,
 								const char *key);
@@ -75,12 +77,7 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 		registered = true;
 	}
 
-	handle = kafka_pool_take(key);
-	if (handle != NULL && kafka_guard_refused(handle->guard))
-	{
-		kafka_handle_release(handle);
-		handle = NULL;
-	}
+	handle = take_kept(options, key);
 	if (handle == NULL)
 	{
 		kafka_transaction_claim(kafka_options_get(options, "transactional.id"));
@@ -94,12 +91,32 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 	handle->interrupted = 0;
 	dlist_push_head(&open_handles, &handle->node);
 
-	/* what happened while it was kept is nobody's business */
-	kafka_handle_serve(handle);
-	handle->error = RD_KAFKA_RESP_ERR_NO_ERROR;
-	handle->reason[0] = '\0';
-
 	return handle;
+}
+
+/*
+ * Takes a kept instance to which nothing has happened meanwhile, if there is
+ * one.
+ *
+ * One that has lost a connection is no longer of use: librdkafka tells of an
+ * error once, and of the same again only after half a minute, so the statement
+ * would not learn why it fails.
+ */
+static KafkaHandle *
+take_kept(const KafkaClientOptions *options, const char *key)
+{
+	KafkaHandle *handle = kafka_pool_take(key);
+
+	if (handle == NULL)
+		return NULL;
+	handle->options = options;
+	handle->deliver = NULL;
+	kafka_handle_serve(handle);
+	if (handle->error == RD_KAFKA_RESP_ERR_NO_ERROR &&
+		!kafka_guard_refused(handle->guard))
+		return handle;
+	kafka_handle_release(handle);
+	return NULL;
 }
 
 /*
@@ -260,6 +277,34 @@ kafka_handle_serve(KafkaHandle *handle)
 		}
 		rd_kafka_event_destroy(event);
 	}
+}
+
+/*
+ * kafka_handle_blame
+ *		Returns what to report of a request that has ended with err: a refused
+ *		password or certificate, rather than that no answer came because of it.
+ *
+ * Takes all that the client has said before the end, for kafka_error_reason().
+ */
+rd_kafka_resp_err_t
+kafka_handle_blame(KafkaHandle *handle, rd_kafka_resp_err_t err)
+{
+	kafka_handle_serve(handle);
+	if (kafka_error_is_transient(err) && kafka_handle_refused(handle))
+		return handle->error;
+	return err;
+}
+
+/*
+ * kafka_handle_refused
+ *		Says whether no request can succeed any more: the password or the
+ *		certificate, ours or the broker's, is not taken.
+ */
+bool
+kafka_handle_refused(const KafkaHandle *handle)
+{
+	return handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+		handle->error == RD_KAFKA_RESP_ERR__SSL;
 }
 
 /*
@@ -424,8 +469,7 @@ take_error(KafkaHandle *handle, rd_kafka_event_t *event)
 	if (strstr(text, "SSL alert number") != NULL &&
 		(strstr(text, "certificate") != NULL || strstr(text, "unknown ca") != NULL))
 		err = RD_KAFKA_RESP_ERR__AUTHENTICATION;
-	if (handle->error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-		handle->error == RD_KAFKA_RESP_ERR__SSL)
+	if (kafka_handle_refused(handle))
 		return;
 	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && handle->reason[0] != '\0')
 		return;

@@ -105,6 +105,9 @@ extern void kafka_handle_serve(KafkaHandle *handle);
 extern int	kafka_handle_list(KafkaConnection **connections, int room);
 extern void kafka_handle_wait(KafkaHandle *handle, long timeout);
 extern void kafka_handle_wait_patiently(KafkaHandle *handle);
+extern rd_kafka_resp_err_t kafka_handle_blame(KafkaHandle *handle,
+											  rd_kafka_resp_err_t err);
+extern bool kafka_handle_refused(const KafkaHandle *handle);
 
 /* topic.c */
 extern rd_kafka_topic_t *kafka_topic_use(KafkaHandle *handle,

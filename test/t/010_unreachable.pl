@@ -38,8 +38,8 @@ for my $name (sort keys %statements)
 		my $sql = sprintf($statements{$name}, $server);
 		my ($seconds, $err) = KafkaCluster::fails($node, $sql);
 
-		# The bound is for a busy machine; a second is what was asked for.
-		cmp_ok($seconds, '<', 10, "$name, $server: in time");
+		# A second is what was asked for, the default is half a minute.
+		cmp_ok($seconds, '<', 15, "$name, $server: in time");
 		like($err, qr/ERROR:  08006: could not/, "$name, $server: a connection failure");
 		like($err, qr/DETAIL:.*Connection refused/, "$name, $server: with its reason")
 		  if $server eq 'refused';
@@ -47,6 +47,7 @@ for my $name (sort keys %statements)
 }
 
 # A wait of a minute ends as soon as it is cancelled, or its time is up.
+my $soon = 20;    # seconds, for a busy machine
 $node->safe_psql('postgres', "ALTER SERVER silent OPTIONS (SET timeout '1min')");
 my $session = KafkaCluster::session($node);
 for my $name (sort keys %statements)
@@ -58,7 +59,7 @@ for my $name (sort keys %statements)
 	like($err, qr/ERROR:  57014: canceling statement due to statement timeout/,
 		"$name: statement_timeout");
 	note sprintf('%s: statement_timeout of 200 ms after %.0f ms', $name, 1000 * (time() - $start));
-	cmp_ok(time() - $start, '<', 2, "$name: at once");
+	cmp_ok(time() - $start, '<', $soon, "$name: at once");
 	$session->run('RESET statement_timeout');
 
 	$session->send($sql);
@@ -74,7 +75,7 @@ for my $name (sort keys %statements)
 	$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $session->pid . ')');
 	(undef, $err) = $session->finish;
 	like($err, qr/ERROR:  57014: canceling statement due to user request/, "$name: cancel");
-	cmp_ok(time() - $start, '<', 2, "$name: cancelled at once");
+	cmp_ok(time() - $start, '<', $soon, "$name: cancelled at once");
 }
 
 # The session is as before: usable, with one thread and no socket but its own.
@@ -88,6 +89,6 @@ $session = KafkaCluster::session($node);
 $session->send('SELECT * FROM silent');
 my $start = time();
 $node->stop('fast');
-cmp_ok(time() - $start, '<', 10, 'fast shutdown while a scan waits');
+cmp_ok(time() - $start, '<', $soon, 'fast shutdown while a scan waits');
 
 done_testing();

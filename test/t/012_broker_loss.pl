@@ -3,8 +3,10 @@
 use strict;
 use warnings FATAL => 'all';
 
+use IO::Socket::INET;
 use KafkaBroker;
 use KafkaCluster;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -89,6 +91,33 @@ $broker->resume;
 like($err, qr/ERROR:  57014: canceling statement due to user request/, 'and can be cancelled');
 like($err, qr/CONTEXT:.*messages delivered, .* not yet acknowledged|WARNING:  01000: \d+ messages of the failed statement/s,
 	'and tells what became of its messages');
+
+# A broker lost while the session is idle: the next statement says why, though
+# the client has met the same error before.  In its place listens who hangs up.
+$node->safe_psql('postgres', "ALTER SERVER broker OPTIONS (SET timeout '2s')");
+is(($session->run('SELECT count(*) FROM t WHERE _offset < 10'))[0], '20', 'a connection is kept');
+$broker->kill;
+my $calls = "$PostgreSQL::Test::Utils::tmp_check/012_calls";
+my $listener = IO::Socket::INET->new(
+	Listen => 5,
+	ReuseAddr => 1,
+	LocalAddr => $broker->bootstrap) or die "$@";
+my $pid = fork() // die $!;
+if ($pid == 0)
+{
+	while (my $socket = $listener->accept)
+	{
+		append_to_file($calls, 'x');
+		$socket->close;
+	}
+	POSIX::_exit(1);
+}
+ok(KafkaCluster::wait_for(sub { (-s $calls // 0) >= 2 }), 'it has been tried again');
+($out, $err) = $session->run('SELECT count(*) FROM t WHERE _offset < 10');
+kill 'KILL', $pid;
+waitpid $pid, 0;
+like($err, qr/ERROR:  08006: could not get the offsets/, 'the next statement fails');
+like($err, qr/DETAIL:  .*Disconnected/, 'and says why');
 
 $session->quit;
 done_testing();
