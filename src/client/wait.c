@@ -21,6 +21,8 @@
 
 #define SLICE 100				/* ms */
 
+void		(*kafka_wait_hook) (void) = NULL;
+
 static KafkaWaitEvent wait_event = {"KafkaClient"};
 
 /*
@@ -45,4 +47,6 @@ kafka_wait(pgsocket fd, long timeout)
 						  kafka_compat_wait_event(&wait_event)) & WL_LATCH_SET)
 		ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+	if (kafka_wait_hook != NULL)
+		kafka_wait_hook();
 }

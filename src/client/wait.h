@@ -10,6 +10,9 @@
 
 #include "port.h"
 
+/* what else is looked at when interrupts are; NULL: nothing */
+extern void (*kafka_wait_hook) (void);
+
 extern void kafka_wait(pgsocket fd, long timeout);
 
 #endif							/* KAFKA_WAIT_H */

@@ -68,6 +68,7 @@ typedef struct Launcher
 } Launcher;
 
 static void forget_launcher(int code, Datum arg);
+static void retry_all(Launcher *launcher);
 static long look(Launcher *launcher);
 static void reap(Launcher *launcher, TimestampTz now);
 static long tend_slot(Launcher *launcher, int i, TimestampTz now);
@@ -126,6 +127,7 @@ kafka_launcher_main(Datum arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			retry_all(&launcher);
 		}
 	}
 	/* with exit code 0 the postmaster would not start it again */
@@ -137,6 +139,20 @@ forget_launcher(int code, Datum arg)
 {
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	kafka_shared->launcher = NULL;
+	LWLockRelease(kafka_shared->lock);
+}
+
+/*
+ * Has everything that waits for a next try tried at once.
+ */
+static void
+retry_all(Launcher *launcher)
+{
+	launcher->process_at = 0;
+	launcher->scan_at = 0;
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < kafka_shared->nslots; i++)
+		kafka_shared->slots[i].restart_at = 0;
 	LWLockRelease(kafka_shared->lock);
 }
 

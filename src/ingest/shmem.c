@@ -346,6 +346,8 @@ want(Oid dbid, const KafkaSubscription *subscription, int number)
 	slot->workers = subscription->workers;
 	slot->owner = subscription->owner;
 	slot->restart_at = 0;
+	if (slot->pid == 0)
+		slot->restart_now = true;	/* also if the launcher is to see its end */
 	namestrcpy(&slot->name, subscription->name);
 	return true;
 }
@@ -427,7 +429,8 @@ detach(int code, Datum arg)
 		slot->failures++;
 		slot->stats.retries++;
 	}
-	slot->state = KAFKA_WORKER_RETRYING;
+	slot->state = slot->stop || slot->restart_now ? KAFKA_WORKER_STARTING :
+		KAFKA_WORKER_RETRYING;
 	LWLockRelease(kafka_shared->lock);
 	kafka_shmem_wake_launcher();
 	kafka_slot_wake_waiters(slot);
@@ -540,6 +543,18 @@ kafka_slot_unwant(KafkaWorkerSlot *slot)
 {
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot->wanted = false;
+	slot->restart_now = true;
+	LWLockRelease(kafka_shared->lock);
+}
+
+/*
+ * kafka_slot_restart
+ *		Says that the worker ends in order to start anew at once.
+ */
+void
+kafka_slot_restart(KafkaWorkerSlot *slot)
+{
+	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	slot->restart_now = true;
 	LWLockRelease(kafka_shared->lock);
 }

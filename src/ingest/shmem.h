@@ -145,6 +145,7 @@ extern void kafka_slot_set_error(KafkaWorkerSlot *slot, const char *error);
 extern void kafka_slot_note_rate(KafkaWorkerSlot *slot, TimestampTz now);
 extern void kafka_slot_wake_waiters(KafkaWorkerSlot *slot);
 extern void kafka_slot_unwant(KafkaWorkerSlot *slot);
+extern void kafka_slot_restart(KafkaWorkerSlot *slot);
 extern bool kafka_slot_take_request(KafkaWorkerSlot *slot, bool *flag);
 
 #endif							/* KAFKA_SHMEM_H */

@@ -65,6 +65,10 @@ static bool is_complete(KafkaWorker *worker);
 static long ms_until_due(KafkaWorker *worker);
 static void discover(KafkaWorker *worker);
 static void reload(KafkaWorker *worker);
+static void look_while_asking(void);
+
+/* the worker while it asks Kafka something */
+static KafkaWorker *asking;
 
 /*
  * kafka_worker_main
@@ -100,9 +104,12 @@ kafka_worker_main(Datum arg)
 	{
 		ErrorData  *error;
 
+		kafka_worker_end_asking();
 		MemoryContextSwitchTo(worker.context);
 		error = CopyErrorData();
 		kafka_slot_set_error(worker.slot, kafka_worker_format_error(error));
+		if (worker.outdated || worker.slot->reread)
+			kafka_slot_restart(worker.slot);
 		if (!worker.slot->wanted)
 			kafka_shmem_request_scan(MyDatabaseId);
 		PG_RE_THROW();
@@ -232,6 +239,7 @@ read_definition(KafkaWorker *worker)
 	Relation	source;
 
 	StartTransactionCommand();
+	worker->outdated = false;	/* by what will be read now */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(worker->context);
 	worker->catalog = kafka_catalog_relation();
@@ -467,6 +475,38 @@ kafka_worker_serve_requests(KafkaWorker *worker)
 	AcceptInvalidationMessages();
 	if (kafka_slot_take_request(worker->slot, &worker->slot->reread))
 		worker->outdated = true;
+}
+
+/*
+ * kafka_worker_begin_asking
+ *		Keeps looking for requests while Kafka is asked something, which may
+ *		take as long as the client's timeout.  There is no transaction.
+ */
+void
+kafka_worker_begin_asking(KafkaWorker *worker)
+{
+	asking = worker;
+	kafka_wait_hook = look_while_asking;
+}
+
+void
+kafka_worker_end_asking(void)
+{
+	kafka_wait_hook = NULL;
+}
+
+/*
+ * Has another process take over with what has changed: this one could only go
+ * on when it has its answer.
+ */
+static void
+look_while_asking(void)
+{
+	kafka_worker_serve_requests(asking);
+	if (!asking->outdated)
+		return;
+	kafka_slot_restart(asking->slot);
+	proc_exit(0);
 }
 
 /*

@@ -94,6 +94,8 @@ typedef void (*KafkaWorkerStep) (KafkaWorker *worker);
 
 /* worker.c */
 extern void kafka_worker_serve_requests(KafkaWorker *worker);
+extern void kafka_worker_begin_asking(KafkaWorker *worker);
+extern void kafka_worker_end_asking(void);
 extern void kafka_worker_show_state(KafkaWorker *worker,
 									KafkaWorkerState state);
 extern KafkaConsumer *kafka_worker_open_consumer(KafkaWorker *worker,

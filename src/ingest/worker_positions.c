@@ -66,11 +66,13 @@ kafka_worker_ask_offsets(KafkaWorker *worker)
 											   ALLOCSET_SMALL_SIZES);
 	worker->noffsets = 0;
 	MemoryContextReset(worker->answer);
+	kafka_worker_begin_asking(worker);
 	old = MemoryContextSwitchTo(worker->answer);
 	topics = kafka_consumer_topics(worker->consumer,
 								   worker->subscription->topic);
 	n = kafka_consumer_offsets(worker->consumer, topics, &worker->offsets);
 	MemoryContextSwitchTo(old);
+	kafka_worker_end_asking();
 
 	for (int i = 0; i < n; i++)
 		if (kafka_worker_owns(worker, worker->offsets[i].topic,
