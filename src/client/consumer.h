@@ -72,6 +72,8 @@ extern const KafkaPartitionPosition *kafka_consumer_positions(KafkaConsumer *con
 
 /* consumer_offsets.c */
 extern List *kafka_consumer_topics(KafkaConsumer *consumer, const char *spec);
+extern bool kafka_consumer_has_topic(KafkaConsumer *consumer,
+									 const char *topic);
 extern int	kafka_consumer_offsets(KafkaConsumer *consumer, const List *topics,
 								   KafkaPartitionOffsets **offsets);
 extern void kafka_consumer_offsets_for_time(KafkaConsumer *consumer,

@@ -41,6 +41,8 @@ static OffsetsCall *make_offsets_call(const List *topics);
 static void raise_no_offsets(KafkaConsumer *consumer, const List *topics,
 							 const OffsetsCall *call, rd_kafka_resp_err_t err);
 static rd_kafka_resp_err_t run_offsets(rd_kafka_t *rk, void *arg, int timeout);
+static rd_kafka_resp_err_t run_partitions(rd_kafka_t *rk, void *arg,
+										  int timeout);
 static rd_kafka_resp_err_t find_partitions(rd_kafka_t *rk, OffsetsCall *call,
 										   int timeout);
 static rd_kafka_resp_err_t find_partitions_of(rd_kafka_t *rk,
@@ -127,6 +129,25 @@ kafka_consumer_offsets(KafkaConsumer *consumer, const List *topics,
 	kafka_call_end(consumer->handle);
 
 	return n;
+}
+
+/*
+ * kafka_consumer_has_topic
+ *		Says whether there is a topic; whatever else Kafka says is an ERROR.
+ */
+bool
+kafka_consumer_has_topic(KafkaConsumer *consumer, const char *topic)
+{
+	List	   *topics = list_make1(unconstify(char *, topic));
+	OffsetsCall *call = make_offsets_call(topics);
+	rd_kafka_resp_err_t err;
+
+	err = kafka_call(consumer->handle, run_partitions, release_offsets, call);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+		err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		raise_no_offsets(consumer, topics, call, err);
+	kafka_call_end(consumer->handle);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static const char *
@@ -217,6 +238,15 @@ run_offsets(rd_kafka_t *rk, void *arg, int timeout)
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		err = ask_offsets(rk, call->end, RD_KAFKA_OFFSET_END, timeout);
 	return err;
+}
+
+/*
+ * In a thread: asks for the topics' partitions only.
+ */
+static rd_kafka_resp_err_t
+run_partitions(rd_kafka_t *rk, void *arg, int timeout)
+{
+	return find_partitions(rk, arg, timeout);
 }
 
 static rd_kafka_resp_err_t

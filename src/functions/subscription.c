@@ -59,6 +59,7 @@ kafka_create_subscription(PG_FUNCTION_ARGS)
 	kafka_subscription_read(fcinfo, &subscription);
 	kafka_subscription_check_name(subscription.name);
 	kafka_subscription_check(&subscription);
+	kafka_subscription_check_dead_letters(&subscription);
 	subscription.topic = kafka_subscription_topic(&subscription);
 	kafka_catalog_insert(&subscription);
 	kafka_subscription_start(&subscription, text_to_cstring(PG_GETARG_TEXT_PP(3)));
@@ -101,6 +102,8 @@ kafka_alter_subscription(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(15))
 		change_owner(&subscription, PG_GETARG_OID(15));
 	kafka_subscription_check(&subscription);
+	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(12) || !PG_ARGISNULL(15))
+		kafka_subscription_check_dead_letters(&subscription);
 	if (!PG_ARGISNULL(1))
 		subscription.topic = kafka_subscription_topic(&subscription);
 	kafka_catalog_update(&subscription);

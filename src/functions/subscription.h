@@ -35,6 +35,7 @@ extern void kafka_subscription_reset(ArrayType *names,
 extern char *kafka_subscription_topic(const KafkaSubscription *subscription);
 extern void kafka_subscription_check_name(const char *name);
 extern void kafka_subscription_check(const KafkaSubscription *subscription);
+extern void kafka_subscription_check_dead_letters(const KafkaSubscription *subscription);
 
 /* subscription_position.c */
 extern void kafka_subscription_start(const KafkaSubscription *subscription,

@@ -288,6 +288,27 @@ kafka_subscription_check(const KafkaSubscription *subscription)
 	check_relations(subscription);
 }
 
+/*
+ * kafka_subscription_check_dead_letters
+ *		Raises an ERROR where the topic for dead letters does not exist.
+ */
+void
+kafka_subscription_check_dead_letters(const KafkaSubscription *subscription)
+{
+	const char *topic = subscription->dead_letter_topic;
+	KafkaConsumer *consumer;
+
+	if (topic == NULL)
+		return;
+	consumer = kafka_subscription_connect(subscription, PG_INT32_MAX);
+	if (!kafka_consumer_has_topic(consumer, topic))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+				 errmsg("topic \"%s\" for dead letters does not exist", topic),
+				 errhint("Create it, for example with kafka.create_topic(), or leave dead_letter_topic out to keep dead letters in the table kafka.dead_letter.")));
+	kafka_consumer_close(consumer);
+}
+
 static void
 check_settings(const KafkaSubscription *subscription)
 {

@@ -170,9 +170,19 @@ like(
 		on_error => 'dead_letter', dead_letter_topic => '$topic'))),
 	qr/is a topic that the subscription reads/,
 	'it cannot be the topic itself');
-subscribed('lost', q(on_error => 'dead_letter', dead_letter_topic => 'none'), '', '1,a', 'x,b', '2,c');
+like(
+	$node->error_from(q(SELECT kafka.create_subscription('x', 'letters_feed', 'letters',
+		on_error => 'dead_letter', dead_letter_topic => 'none'))),
+	qr/ERROR:  topic "none" for dead letters does not exist\nHINT:  Create it, .*kafka.dead_letter/s,
+	'it must exist');
+like($node->error_from(q(SELECT kafka.alter_subscription('letters', dead_letter_topic => 'none'))),
+	qr/topic "none" for dead letters does not exist/, 'also for kafka.alter_subscription()');
+my $none = $broker->create_topic('none');
+subscribed('lost', qq(on_error => 'dead_letter', dead_letter_topic => '$none', enabled => false), '', '1,a', 'x,b', '2,c');
+$broker->delete_topic($none);
+sql(q(SELECT kafka.enable_subscription('lost')));
 $node->wait_state('lost', 'stopped');
-like($node->error_of('lost'), qr/topic "none" does not exist/, 'one that is missing stops the subscription');
+like($node->error_of('lost'), qr/topic "$none" does not exist/, 'one that has gone missing stops the subscription');
 is( sql(q(SELECT count(*), (SELECT next_offset FROM kafka.subscription_position WHERE subscription = 'lost')
 		FROM lost)),
 	'1|1',
