@@ -55,6 +55,7 @@ typedef struct KafkaWorker
 										 * topic and partition */
 	int			npartitions;
 	MemoryContext answer;		/* of the offsets */
+	List	   *topics;			/* that were asked for */
 	KafkaPartitionOffsets *offsets; /* what Kafka has of them, in this order */
 	int			noffsets;
 	KafkaMove  *moves;			/* room for all partitions */

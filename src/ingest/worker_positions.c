@@ -57,7 +57,6 @@ void
 kafka_worker_ask_offsets(KafkaWorker *worker)
 {
 	MemoryContext old;
-	List	   *topics;
 	int			n;
 
 	if (worker->answer == NULL)
@@ -65,12 +64,14 @@ kafka_worker_ask_offsets(KafkaWorker *worker)
 											   "kafka worker offsets",
 											   ALLOCSET_SMALL_SIZES);
 	worker->noffsets = 0;
+	worker->topics = NIL;
 	MemoryContextReset(worker->answer);
 	kafka_worker_begin_asking(worker);
 	old = MemoryContextSwitchTo(worker->answer);
-	topics = kafka_consumer_topics(worker->consumer,
-								   worker->subscription->topic);
-	n = kafka_consumer_offsets(worker->consumer, topics, &worker->offsets);
+	worker->topics = kafka_consumer_topics(worker->consumer,
+										   worker->subscription->topic);
+	n = kafka_consumer_offsets(worker->consumer, worker->topics,
+							   &worker->offsets);
 	MemoryContextSwitchTo(old);
 	kafka_worker_end_asking();
 
@@ -277,14 +278,18 @@ check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition)
 static void
 raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition)
 {
-	for (int i = 0; i < worker->noffsets; i++)
-		if (strcmp(worker->offsets[i].topic, partition->topic) == 0)
+	ListCell   *lc;
+
+	foreach(lc, worker->topics)
+	{
+		if (strcmp(lfirst(lc), partition->topic) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_EXCEPTION),
 					 errmsg("topic \"%s\" has no partition %d any more",
 							partition->topic, partition->partition),
 					 errhint("The topic has been deleted and created again with fewer partitions. "
 							 "Create the subscription again.")));
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
 			 errmsg("topic \"%s\" does not exist any more",
