@@ -28,6 +28,7 @@ $node->subscribe('n', "workers => $workers, batch_rows => 300, batch_interval =>
 $node->worker_pid('n');
 
 # produces chunks until it is told to stop, and says how many messages that were
+my $parent = $$;
 my $producer = fork // die "fork: $!";
 if ($producer == 0)
 {
@@ -35,7 +36,7 @@ if ($producer == 0)
 
 	# nothing here may end as a test ends, which would stop server and broker
 	my $all = eval {
-		until (-e $stop)
+		until (-e $stop || getppid() != $parent)
 		{
 			$broker->produce($topic, map { "$_,some text to make it longer" }
 				  $produced + 1 .. $produced + $chunk);

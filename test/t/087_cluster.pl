@@ -1,6 +1,6 @@
-# Three brokers: leaders are killed and brokers are bounced while messages arrive,
-# and each is in the table once; a log that lost its tail in an unclean election
-# stops the subscription.
+# Three brokers: leaders and the controller are killed and brokers are bounced while
+# messages arrive, and each is in the table once; a log that lost its tail in an
+# unclean election stops the subscription.
 
 use strict;
 use warnings;
@@ -37,6 +37,15 @@ sub leader
 	return $leader;
 }
 
+# The node that controls the cluster.
+sub controller
+{
+	my ($node) = $broker->tool(undef, 'org.apache.kafka.tools.MetadataQuorumCommand',
+		'--bootstrap-server' => $broker->bootstrap, 'describe', '--status') =~ /^LeaderId:\s*(\d)/m;
+
+	return $node // die 'no controller';
+}
+
 # Waits until what has been produced so far is in the table.
 sub is_read
 {
@@ -52,6 +61,7 @@ $node->numbers('n', $topic);
 $node->subscribe('n', q(batch_rows => 200));
 $node->worker_pid('n');
 
+my $parent = $$;
 my $producer = fork // die "fork: $!";
 if ($producer == 0)
 {
@@ -59,7 +69,7 @@ if ($producer == 0)
 
 	# nothing here may end as a test ends, which would stop server and brokers
 	my $all = eval {
-		until (-e $stop)
+		until (-e $stop || getppid() != $parent)
 		{
 			$broker->produce($topic,
 				map { { value => "$_,some text", partition => $_ % 3 } }
@@ -78,6 +88,10 @@ my $leader = leader($topic, 0);
 $broker->kill($leader);
 is_read('kill -9 of a leader');
 $broker->start($leader);
+my $controller = controller();
+$broker->kill($controller);
+is_read('kill -9 of the controller');
+$broker->start($controller);
 foreach my $bounced (1 .. 3)
 {
 	$broker->stop($bounced);
@@ -87,7 +101,7 @@ is_read('a rolling bounce');
 append_to_file($stop, '');
 waitpid $producer, 0;
 is($?, 0, 'all messages were produced');
-is($node->faults('n', slurp_file($count) + 2), '', 'each is in the table once');
+is($node->faults('n', slurp_file($count) + 3), '', 'each is in the table once');
 is(sql(q(SELECT state FROM kafka.stat_subscription)), 'idle', 'and the subscription is well');
 
 # an unclean election: what the leader alone had is lost, and other messages
