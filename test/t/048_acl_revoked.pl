@@ -1,5 +1,6 @@
-# An ACL that is revoked while it is in use: what is written fails as a whole or
-# says what has arrived, a subscription waits, and all go on when it is back.
+# An ACL that is revoked, or a password that is changed, while it is in use: what is
+# written fails as a whole or says what has arrived, a subscription waits, and all go
+# on when it is back.
 
 use strict;
 use warnings FATAL => 'all';
@@ -144,6 +145,15 @@ is(sql('SELECT count(*), max(_offset) FROM n'), '100|99', 'it has what it had');
 sql("SELECT allow('topic', 'feed', 'read')");
 is($node->count_once('n'), 200, 'it goes on by itself when the ACL is back, and nothing is lost');
 is($node->error_of('n'), '', 'with the error gone');
+
+# Its password, changed here and, as it were, there.
+sql(q(ALTER USER MAPPING FOR PUBLIC SERVER alice OPTIONS (SET sasl_password 'old')));
+ok($node->wait_state('n', 'retrying'), 'a password that is no longer good is noticed');
+like($node->error_of('n'), qr/SQLSTATE: 28000/, 'and called by its name');
+$broker->produce('feed', map { "$_,x" } 201 .. 300);
+my $password = KafkaSecurity::password('alice') =~ s/.*(?=sasl_password)/SET /r;
+sql("ALTER USER MAPPING FOR PUBLIC SERVER alice OPTIONS ($password)");
+is($node->count_once('n'), 300, 'with the new one it goes on');
 
 $session->quit;
 $node->stop;
