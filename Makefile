@@ -129,7 +129,7 @@ test:
 	tools/test $(if $(PG),--pg $(PG)) $(if $(LIBRDKAFKA),--librdkafka) $(if $(ACCEPT),--accept) $(foreach t,$(TESTS),--only '$(t)')
 
 soak:
-	KAFKA_FDW_KILLS=$(or $(KILLS),200) tools/test $(if $(PG),--pg $(PG)) --only 't/086*'
+	KAFKA_FDW_KILLS=$(or $(KILLS),200) TAP_SECONDS=$$((120 + 6 * $(or $(KILLS),200))) tools/test $(if $(PG),--pg $(PG)) --only 't/086*'
 
 fuzz:
 	tools/setup build
