@@ -71,7 +71,7 @@ close_admin(void *arg)
 static void
 end_client(KafkaAdmin *admin, bool keep)
 {
-	if (admin->handle == NULL)
+	if (admin->handle == NULL || kafka_handle_is_forked())
 		return;
 	kafka_admin_end(admin);
 	if (admin->queue != NULL)

@@ -82,6 +82,7 @@ kafka_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 {
 	KafkaCall  *call;
 
+	kafka_handle_check_process();
 	kafka_call_end(handle);
 	call = start_call(handle, run, release, arg);
 	while (!is_done(call))

@@ -72,6 +72,7 @@ static CommitState pending;
 static void on_transaction(XactEvent event, void *arg);
 static void on_subtransaction(SubXactEvent event, SubTransactionId my_id,
 							  SubTransactionId parent_id, void *arg);
+static void refuse_late(void);
 static void begin_commit(void);
 static CommitTarget *find_target(const char *key, int *number);
 static void mark_level(void);
@@ -117,10 +118,7 @@ kafka_commit_target(const KafkaClientOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("cannot send messages to Kafka during a parallel operation")));
-	if (pending.closed)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
-				 errmsg("cannot send messages to Kafka while the transaction commits")));
+	refuse_late();
 	begin_commit();
 	old = MemoryContextSwitchTo(pending.context);
 	key = kafka_transaction_key(options);
@@ -147,9 +145,24 @@ kafka_commit_target(const KafkaClientOptions *options)
 void
 kafka_commit_send(int target, const KafkaMessage *message)
 {
-	Assert(target < list_length(pending.targets) && !pending.closed);
+	refuse_late();
+	Assert(target < list_length(pending.targets));
 	mark_level();
 	kafka_log_append(pending.log, target, message);
+}
+
+/*
+ * Refuses what another extension wants to send when all messages have been
+ * sent: it would be lost.
+ */
+static void
+refuse_late(void)
+{
+	if (pending.closed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot send messages to Kafka while the transaction commits"),
+				 errhint("Load kafka_fdw before the extension that sends them, by \"shared_preload_libraries\".")));
 }
 
 static void
@@ -160,12 +173,12 @@ on_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 			if (pending.log != NULL)
 				send_all();
-			/* what another extension might send now would be lost */
 			pending.closed = true;
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			if (pending.log != NULL)
 				refuse_prepare();
+			pending.closed = true;
 			break;
 		case XACT_EVENT_COMMIT:
 			if (pending.holding)

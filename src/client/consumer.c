@@ -117,7 +117,7 @@ close_consumer(void *arg)
 static void
 end_consumer(KafkaConsumer *consumer, bool keep)
 {
-	if (consumer->handle == NULL)
+	if (consumer->handle == NULL || kafka_handle_is_forked())
 		return;
 	kafka_consumer_stop(consumer);
 	kafka_consumer_end_config(consumer);

@@ -58,6 +58,7 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 	TimestampTz start = timeout > 0 ? GetCurrentTimestamp() : 0;
 	long		left = timeout;
 
+	kafka_handle_check_process();
 	for (;;)
 	{
 		int			n = consumer->failed == NULL ? take_batch(consumer, max) : 0;

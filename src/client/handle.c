@@ -14,6 +14,11 @@
  *	  reports come through queues that the backend serves itself, so nothing of
  *	  PostgreSQL ever runs in one of them.
  *
+ *	  A process that some other extension forks off a backend has copies of the
+ *	  instances, and none of their threads: a message would never be sent, and a
+ *	  lock that a thread held is held for ever.  So it is refused there to use
+ *	  an instance, and nothing is closed.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -34,6 +39,10 @@
 
 static dlist_head open_handles = DLIST_STATIC_INIT(open_handles);
 
+/* this process was forked off the one that has the instances */
+static bool forked = false;
+
+static void note_fork(void);
 static char *make_key(rd_kafka_type_t type, const KafkaClientOptions *options);
 static KafkaHandle *take_kept(const KafkaClientOptions *options,
 							  const char *key);
@@ -70,10 +79,15 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 	KafkaHandle *handle;
 
 	Assert(IsUnderPostmaster);
+	kafka_handle_check_process();
 	kafka_options_check_credentials(options);
 	if (!registered)
 	{
 		before_shmem_exit(close_at_exit, (Datum) 0);
+		if (pthread_atfork(NULL, NULL, note_fork) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("out of memory")));
 		registered = true;
 	}
 
@@ -92,6 +106,37 @@ kafka_handle_open(rd_kafka_type_t type, const KafkaClientOptions *options,
 	dlist_push_head(&open_handles, &handle->node);
 
 	return handle;
+}
+
+/*
+ * kafka_handle_check_process
+ *		Raises an ERROR in a process that was forked off a backend.
+ */
+void
+kafka_handle_check_process(void)
+{
+	if (forked || MyProcPid != (int) getpid())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot use Kafka in a process that was forked off a backend"),
+				 errdetail("The client's threads are not there.")));
+}
+
+/*
+ * kafka_handle_is_forked
+ *		Says whether this process has but copies of the instances, which it
+ *		must leave alone.
+ */
+bool
+kafka_handle_is_forked(void)
+{
+	return forked;
+}
+
+static void
+note_fork(void)
+{
+	forked = true;
 }
 
 /*
@@ -129,6 +174,8 @@ kafka_handle_close(KafkaHandle *handle, bool keep)
 {
 	char		errstr[1];
 
+	if (forked)
+		return;
 	kafka_call_end(handle);
 	dlist_delete(&handle->node);
 	handle->owner = NULL;
@@ -223,6 +270,7 @@ kafka_handle_wait(KafkaHandle *handle, long timeout)
 {
 	char		buf[64];
 
+	kafka_handle_check_process();
 	kafka_wait(handle->wake[0], timeout);
 	while (read(handle->wake[0], buf, sizeof(buf)) == sizeof(buf))
 		;
@@ -494,6 +542,8 @@ take_log(KafkaHandle *handle, rd_kafka_event_t *event)
 static void
 close_at_exit(int code, Datum arg)
 {
+	if (forked)
+		return;
 	while (!dlist_is_empty(&open_handles))
 	{
 		KafkaHandle *handle = dlist_head_element(KafkaHandle, node,

@@ -98,6 +98,8 @@ typedef struct KafkaHandle
 extern KafkaHandle *kafka_handle_open(rd_kafka_type_t type,
 									  const KafkaClientOptions *options,
 									  void *owner, void (*close) (void *owner));
+extern void kafka_handle_check_process(void);
+extern bool kafka_handle_is_forked(void);
 extern void kafka_handle_close(KafkaHandle *handle, bool keep);
 extern void kafka_handle_release(KafkaHandle *handle);
 extern void kafka_handle_wake_on(KafkaHandle *handle, rd_kafka_queue_t *queue);
@@ -120,6 +122,8 @@ extern void kafka_transaction_unregister(KafkaHandle *handle);
 extern void kafka_transaction_claim(const char *id);
 extern void kafka_transaction_begin(KafkaHandle *handle);
 extern void kafka_transaction_commit(KafkaHandle *handle);
+extern rd_kafka_resp_err_t kafka_transaction_error(KafkaHandle *handle,
+												   char *reason, size_t size);
 extern void kafka_transaction_abort(KafkaHandle *handle);
 extern void kafka_transaction_await_aborts(void);
 

@@ -112,6 +112,8 @@ kafka_pool_close_all(void)
 	KafkaHandle *all;
 	int			n;
 
+	if (kafka_handle_is_forked())
+		return 0;
 	init_pool();
 	pthread_mutex_lock(&mutex);
 	all = pool;
@@ -166,6 +168,7 @@ kafka_pool_list(KafkaConnection **connections)
 	int			n = kafka_handle_list(connections, MAX_KEPT);
 	int64		now = kafka_now_ms();
 
+	kafka_handle_check_process();
 	init_pool();
 	pthread_mutex_lock(&mutex);
 	for (KafkaHandle *handle = pool; handle != NULL; handle = handle->next)

@@ -56,6 +56,8 @@ pg_noreturn static void raise_refused(KafkaProducer *producer,
 									  const KafkaMessage *message,
 									  rd_kafka_resp_err_t err);
 pg_noreturn static void raise_fatal(KafkaProducer *producer);
+static void raise_refused_transaction(KafkaProducer *producer, int64 failed,
+									  int64 sent);
 pg_noreturn static void raise_failed(KafkaProducer *producer);
 pg_noreturn static void give_up(KafkaProducer *producer);
 static void wait_for_reports(KafkaProducer *producer);
@@ -147,7 +149,7 @@ end_producer(KafkaProducer *producer, bool keep)
 {
 	KafkaHandle *handle = producer->handle;
 
-	if (handle == NULL)
+	if (handle == NULL || kafka_handle_is_forked())
 		return;
 	producer->handle = NULL;
 	if (handle->transaction == KAFKA_TRANSACTION_IN_DOUBT)
@@ -195,6 +197,8 @@ kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
 {
 	rd_kafka_resp_err_t err;
 
+	if (kafka_handle_is_forked())
+		kafka_handle_check_process();
 	use_topic(producer, message->topic);
 	while ((err = try_send(producer, message, delivery)) ==
 		   RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -227,6 +231,7 @@ kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
 void
 kafka_producer_flush(KafkaProducer *producer)
 {
+	kafka_handle_check_process();
 	kafka_handle_serve(producer->handle);
 	while (producer->delivered + producer->failed < producer->sent)
 		wait_for_reports(producer);
@@ -351,17 +356,21 @@ try_send(KafkaProducer *producer, const KafkaMessage *message,
 	rd_kafka_error_t *error;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-	/* the older function is a little faster, but knows less */
-	if (message->nheaders == 0 && !producer->transactional &&
+	/*
+	 * The older function is a little faster, but knows less: it does not say
+	 * that the transaction has failed.
+	 */
+	if (message->nheaders == 0 &&
 		message->timestamp == KAFKA_TIMESTAMP_UNKNOWN)
 	{
 		if (rd_kafka_produce(producer->rkt, message->partition,
 							 RD_KAFKA_MSG_F_COPY,
 							 unconstify(char *, message->value),
 							 message->value_len, message->key, message->key_len,
-							 delivery) != 0)
-			err = rd_kafka_last_error();
-		return err;
+							 delivery) == 0)
+			return err;
+		if (!producer->transactional)
+			return rd_kafka_last_error();
 	}
 	if (message->nheaders > 0)
 		vu = palloc_array(rd_kafka_vu_t, lengthof(fixed) + message->nheaders);
@@ -464,6 +473,28 @@ raise_fatal(KafkaProducer *producer)
 }
 
 /*
+ * Raises why Kafka has refused the transaction, of which the reports of its
+ * messages say no more than that they were dropped; returns if that is not so.
+ */
+static void
+raise_refused_transaction(KafkaProducer *producer, int64 failed, int64 sent)
+{
+	char		reason[256];
+	rd_kafka_resp_err_t err;
+
+	if (producer->first_error != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
+		producer->first_error != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+		return;
+	err = kafka_transaction_error(producer->handle, reason, sizeof(reason));
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		ereport(ERROR,
+				(kafka_errcode(err),
+				 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
+						failed, sent),
+				 errdetail("The Kafka transaction is aborted: %s.", reason)));
+}
+
+/*
  * Raises how many messages were not delivered, and why the first of them.
  */
 static void
@@ -485,6 +516,8 @@ raise_failed(KafkaProducer *producer)
 		rd_kafka_fatal_error(producer->handle->rk, doubt, sizeof(doubt)) !=
 		RD_KAFKA_RESP_ERR_NO_ERROR)
 		raise_fatal(producer);
+	if (producer->transactional)
+		raise_refused_transaction(producer, failed, sent);
 	if (producer->first_partition >= 0)
 		snprintf(partition, sizeof(partition), " partition %d of",
 				 producer->first_partition);

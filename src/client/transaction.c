@@ -306,6 +306,24 @@ kafka_transaction_commit(KafkaHandle *handle)
 }
 
 /*
+ * kafka_transaction_error
+ *		Returns what has made the open transaction fail, and copies its reason;
+ *		no error where it has not failed as a whole.
+ */
+rd_kafka_resp_err_t
+kafka_transaction_error(KafkaHandle *handle, char *reason, size_t size)
+{
+	/* beginning another one is refused, with that error if there is one */
+	rd_kafka_error_t *error = rd_kafka_begin_transaction(handle->rk);
+	rd_kafka_resp_err_t err = rd_kafka_error_code(error);
+
+	Assert(error != NULL);
+	strlcpy(reason, rd_kafka_error_string(error), size);
+	rd_kafka_error_destroy(error);
+	return err == RD_KAFKA_RESP_ERR__STATE ? RD_KAFKA_RESP_ERR_NO_ERROR : err;
+}
+
+/*
  * Runs a call and copies its answer.
  */
 static rd_kafka_resp_err_t

@@ -112,10 +112,16 @@ is(sql('SELECT count(*) FROM later_seen'), '1000', 'commit: works at first');
 
 $session->run('BEGIN; ' . sprintf($insert, 2));
 sql("SELECT revoke('topic', 'later', 'write')");
-($out, $err) = $session->run('COMMIT');
-like($err, qr/ERROR: .*could not deliver 1000 of 1000 messages.*The Kafka transaction is aborted/s, 'commit: fails');
+$session->send('COMMIT');
+refused('commit', qr/could not deliver 1000 of 1000 messages to Kafka\nDETAIL:  The Kafka transaction is aborted: .*Topic authorization failed/, qr/Write/);
 sql("SELECT allow('topic', 'later', 'write')");
 gone('commit', 2);
+$session->run(q(BEGIN; INSERT INTO local VALUES (3); INSERT INTO later VALUES (3, 'x')));
+sql("SELECT revoke('topic', 'later', 'write')");
+$session->send('COMMIT');
+refused('single message', qr/could not (?:send|deliver)[^\n]*\n?[^\n]*Topic authorization failed/, qr/Write/);
+sql("SELECT allow('topic', 'later', 'write')");
+gone('single message', 3);
 
 $session->run("SET kafka_fdw.stop_at = 'flushed'");
 $session->send('BEGIN; ' . sprintf($insert, 4) . '; COMMIT');
