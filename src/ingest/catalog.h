@@ -72,7 +72,7 @@ typedef struct KafkaPosition
 	char	   *topic;
 	int32		partition;
 	int64		next_offset;
-	KafkaProof	proof;			/* not for kafka_catalog_add_position() */
+	KafkaProof	proof;
 } KafkaPosition;
 
 /* A position to move: to next, if it still is seen. */
@@ -141,8 +141,7 @@ extern List *kafka_catalog_dependents(void);
 extern int	kafka_catalog_positions(const KafkaSubscription *subscription,
 									KafkaPosition **positions);
 extern void kafka_catalog_set_position(const KafkaSubscription *subscription,
-									   const char *topic, int32 partition,
-									   int64 next_offset);
+									   const KafkaPosition *position);
 extern void kafka_catalog_delete_positions(const KafkaSubscription *subscription,
 										   const char *topic);
 extern void kafka_catalog_add_position(const KafkaSubscription *subscription,

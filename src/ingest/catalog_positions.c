@@ -20,19 +20,23 @@ static KafkaStatement select_positions = {
 	"WHERE subscription = $1 ORDER BY topic COLLATE \"C\", partition",
 	1, {TEXTOID}
 };
+#define INSERT_POSITION \
+	"INSERT INTO kafka.subscription_position (subscription, topic, partition, " \
+	"next_offset, proof_offset, proof_timestamp, proof_hash, " \
+	"proof_leader_epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
+#define POSITION_TYPES \
+	8, {TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT4OID}
+
 static KafkaStatement insert_position = {
-	"INSERT INTO kafka.subscription_position "
-	"(subscription, topic, partition, next_offset) VALUES ($1, $2, $3, $4) "
-	"ON CONFLICT DO NOTHING",
-	4, {TEXTOID, TEXTOID, INT4OID, INT8OID}
+	INSERT_POSITION "ON CONFLICT DO NOTHING", POSITION_TYPES
 };
 static KafkaStatement upsert_position = {
-	"INSERT INTO kafka.subscription_position "
-	"(subscription, topic, partition, next_offset) VALUES ($1, $2, $3, $4) "
-	"ON CONFLICT (subscription, topic, partition) "
-	"DO UPDATE SET next_offset = excluded.next_offset, proof_offset = NULL, "
-	"proof_timestamp = NULL, proof_hash = NULL, proof_leader_epoch = NULL",
-	4, {TEXTOID, TEXTOID, INT4OID, INT8OID}
+	INSERT_POSITION "ON CONFLICT (subscription, topic, partition) "
+	"DO UPDATE SET next_offset = excluded.next_offset, "
+	"proof_offset = excluded.proof_offset, "
+	"proof_timestamp = excluded.proof_timestamp, "
+	"proof_hash = excluded.proof_hash, "
+	"proof_leader_epoch = excluded.proof_leader_epoch", POSITION_TYPES
 };
 static KafkaStatement delete_positions = {
 	"DELETE FROM kafka.subscription_position "
@@ -54,6 +58,8 @@ static KafkaStatement update_positions = {
 	INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID}
 };
 
+static void put_position(KafkaStatement *statement, const KafkaSubscription *subscription,
+						 const KafkaPosition *position);
 static Datum numbers_array(const int64 *numbers, const bool *nulls, int n);
 static Datum small_numbers_array(const int64 *numbers, const bool *nulls,
 								 int n);
@@ -95,24 +101,46 @@ kafka_catalog_positions(const KafkaSubscription *subscription,
 
 /*
  * kafka_catalog_set_position
- *		Stores the position of a partition, whether it has one or not, without
- *		a proof.
+ *		Stores the position of a partition, whether it has one or not.
  */
 void
 kafka_catalog_set_position(const KafkaSubscription *subscription,
-						   const char *topic, int32 partition,
-						   int64 next_offset)
+						   const KafkaPosition *position)
 {
+	put_position(&upsert_position, subscription, position);
+}
+
+/*
+ * kafka_catalog_add_position
+ *		Stores a position, if the partition has none.
+ */
+void
+kafka_catalog_add_position(const KafkaSubscription *subscription,
+						   const KafkaPosition *position)
+{
+	put_position(&insert_position, subscription, position);
+}
+
+static void
+put_position(KafkaStatement *statement, const KafkaSubscription *subscription,
+			 const KafkaPosition *position)
+{
+	const KafkaProof *proof = &position->proof;
+	bool		unproven = proof->offset < 0;
 	KafkaCatalogScope scope;
 	Datum		values[] = {
 		CStringGetTextDatum(subscription->name),
-		CStringGetTextDatum(topic),
-		Int32GetDatum(partition),
-		Int64GetDatum(next_offset)
+		CStringGetTextDatum(position->topic),
+		Int32GetDatum(position->partition),
+		Int64GetDatum(position->next_offset),
+		Int64GetDatum(proof->offset), Int64GetDatum(proof->timestamp),
+		Int64GetDatum(proof->hash), Int32GetDatum(proof->leader_epoch)
 	};
+	bool		nulls[] = {false, false, false, false, unproven, unproven,
+	unproven, unproven};
 
 	kafka_catalog_enter(&scope);
-	kafka_catalog_run(&upsert_position, values, NULL);
+	kafka_catalog_run(statement, values, nulls);
 	kafka_catalog_leave(&scope);
 }
 
@@ -132,27 +160,6 @@ kafka_catalog_delete_positions(const KafkaSubscription *subscription,
 
 	kafka_catalog_enter(&scope);
 	kafka_catalog_run(&delete_positions, values, NULL);
-	kafka_catalog_leave(&scope);
-}
-
-/*
- * kafka_catalog_add_position
- *		Stores a position, if the partition has none.
- */
-void
-kafka_catalog_add_position(const KafkaSubscription *subscription,
-						   const KafkaPosition *position)
-{
-	KafkaCatalogScope scope;
-	Datum		values[] = {
-		CStringGetTextDatum(subscription->name),
-		CStringGetTextDatum(position->topic),
-		Int32GetDatum(position->partition),
-		Int64GetDatum(position->next_offset)
-	};
-
-	kafka_catalog_enter(&scope);
-	kafka_catalog_run(&insert_position, values, NULL);
 	kafka_catalog_leave(&scope);
 }
 

@@ -119,7 +119,6 @@ extern bool kafka_worker_at_log_end(KafkaWorker *worker);
 extern void kafka_worker_show_lag(KafkaWorker *worker);
 
 /* worker_proof.c */
-extern void kafka_proof_take(const KafkaMessage *message, KafkaProof *proof);
 extern void kafka_worker_prove_round(KafkaWorker *worker);
 extern void kafka_worker_prove_batch(KafkaWorker *worker);
 extern void kafka_worker_end_prover(KafkaWorker *worker);

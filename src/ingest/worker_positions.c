@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "compat.h"
+#include "ingest/proof.h"
 #include "ingest/worker_internal.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -239,6 +240,7 @@ add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition,
 	position.topic = unconstify(char *, partition->topic);
 	position.partition = partition->partition;
 	position.next_offset = partition->seen;
+	position.proof = partition->proof;
 	kafka_catalog_add_position(worker->subscription, &position);
 }
 

@@ -31,15 +31,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "compat.h"
+#include "ingest/proof.h"
 #include "ingest/worker_internal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #define PROOF_INTERVAL 100		/* ms that a proof holds good */
-#define SEARCH_BEFORE 100		/* offsets before a position */
-#define SEARCH_AFTER 1000		/* offsets from there on */
 #define POLL_SLICE 100			/* ms */
 #define POLL_MESSAGES 1000
 #define PROVER_PATIENCE 500		/* ms until it is not trusted any more */
@@ -67,28 +65,6 @@ static bool is_read(KafkaWorker *worker, KafkaWorkerPartition **partitions);
 pg_noreturn static void raise_other_topic(KafkaWorker *worker,
 										  const KafkaWorkerPartition *partition,
 										  const char *detail);
-
-/*
- * kafka_proof_take
- *		Makes a message a proof.
- */
-void
-kafka_proof_take(const KafkaMessage *message, KafkaProof *proof)
-{
-	uint64		hash = 0;
-
-	if (message->key != NULL)
-		hash = hash_bytes_extended((const unsigned char *) message->key,
-								   message->key_len, 1);
-	if (message->value != NULL)
-		hash = hash_combine64(hash,
-							  hash_bytes_extended((const unsigned char *) message->value,
-												  message->value_len, 2));
-	proof->offset = message->offset;
-	proof->timestamp = message->timestamp;
-	proof->hash = (int64) hash;
-	proof->leader_epoch = message->leader_epoch;
-}
 
 /*
  * kafka_worker_prove_round
@@ -361,11 +337,7 @@ search_proofs(KafkaWorker *worker)
 		partition->found = KAFKA_PROOF_MISSING;
 		if (has_proof(partition) || offsets == NULL)
 			continue;
-		ranges[n].topic = partition->topic;
-		ranges[n].partition = partition->partition;
-		ranges[n].start = Max(offsets->low, partition->seen - SEARCH_BEFORE);
-		ranges[n].end = Min(offsets->end, ranges[n].start + SEARCH_AFTER);
-		if (ranges[n].start < ranges[n].end)
+		if (kafka_proof_place(offsets, partition->seen, &ranges[n]))
 			partitions[n++] = partition;
 	}
 	read_ranges(worker, ranges, partitions, n);
@@ -400,26 +372,13 @@ store_proofs(KafkaWorker *worker)
 	CommitTransactionCommand();
 }
 
-/*
- * Opens a consumer for single messages: requests are small, and none waits at
- * the end of the log.
- *
- * A low threshold of messages fetched ahead would save little, and cost a
- * second now and then (see consumer.c).
- */
 static void
 open_prover(KafkaWorker *worker)
 {
-	KafkaClientOptions *options;
 	MemoryContext old = MemoryContextSwitchTo(worker->context);
 
-	options = palloc(sizeof(KafkaClientOptions));
-	*options = *worker->options->client;
-	options->properties = list_copy(options->properties);
-	kafka_options_set(options, "fetch.message.max.bytes", "65536");
-	kafka_options_set(options, "fetch.min.bytes", "1");
-	kafka_options_set(options, "fetch.wait.max.ms", "5");
-	worker->prover = kafka_worker_open_consumer(worker, options);
+	worker->prover = kafka_worker_open_consumer(worker,
+												kafka_proof_options(worker->options->client));
 	MemoryContextSwitchTo(old);
 }
 
