@@ -136,6 +136,19 @@ kafka_options_default(KafkaClientOptions *client, const char *name,
 }
 
 /*
+ * kafka_options_limit
+ *		Sets a property that is a number, unless it is lower already.
+ */
+void
+kafka_options_limit(KafkaClientOptions *client, const char *name, int64 value)
+{
+	const char *set = kafka_options_get(client, name);
+
+	if (set == NULL || strtoll(set, NULL, 10) > value)
+		kafka_options_set(client, name, psprintf(INT64_FORMAT, value));
+}
+
+/*
  * kafka_options_copy
  *		Returns a copy that owes nothing to the original's memory.
  */

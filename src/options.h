@@ -122,6 +122,10 @@ typedef struct KafkaColumnOptions
 	bool		force_not_null; /* csv, as in COPY */
 } KafkaColumnOptions;
 
+/* bytes that a broker sends at once, as long as it is not known to how many they
+ * are unpacked */
+#define KAFKA_SMALL_RESPONSE (64 * 1024)
+
 /* configuration parameters, defined in kafka_fdw.c */
 extern PGDLLIMPORT int kafka_timeout;	/* ms */
 extern PGDLLIMPORT int kafka_delivery;	/* KafkaDeliveryMode */
@@ -142,6 +146,8 @@ extern void kafka_options_set(KafkaClientOptions *client, const char *name,
 							  const char *value);
 extern void kafka_options_default(KafkaClientOptions *client, const char *name,
 								  const char *value);
+extern void kafka_options_limit(KafkaClientOptions *client, const char *name,
+								int64 value);
 extern void kafka_options_validate(List *options, Oid catalog);
 extern KafkaClientOptions *kafka_options_client(Oid serverid, Oid userid);
 extern void kafka_options_check_credentials(const KafkaClientOptions *client);

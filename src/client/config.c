@@ -12,7 +12,8 @@
  *	  not count its own overhead of some 350 bytes a message, and then still
  *	  takes one response of each broker, which is unpacked as a whole.  So the
  *	  thresholds are a message for every 1024 bytes and a quarter of the memory
- *	  for payload, and a response is at most a sixteenth of it, as compressed.
+ *	  for payload, and a response is at most a 64th of it, as compressed; scans
+ *	  ask for less where it is compressed well (scan_read.c).
  *	  How a consumer keeps the fetcher from idling at a threshold is told in
  *	  consumer.c.
  *

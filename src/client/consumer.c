@@ -24,10 +24,8 @@
 
 #define FETCH_QUEUE_BACKOFF_VERSION 0x020200ff
 
-/* bytes read by a consumer that make it worth returning memory, of which a
- * message has so many beside its own */
+/* bytes read by a consumer that make it worth returning memory */
 #define TRIM_BYTES (16 * 1024 * 1024)
-#define MESSAGE_BYTES 350
 
 static void close_consumer(void *arg);
 static void end_consumer(KafkaConsumer *consumer, bool keep);
@@ -67,6 +65,7 @@ kafka_consumer_open(const KafkaClientOptions *options)
 
 	consumer->queue = rd_kafka_queue_new(consumer->handle->rk);
 	kafka_handle_wake_on(consumer->handle, consumer->queue);
+	consumer->received = kafka_traffic_received(consumer->handle->traffic);
 
 	return consumer;
 }
@@ -125,7 +124,7 @@ end_consumer(KafkaConsumer *consumer, bool keep)
 		rd_kafka_queue_destroy(consumer->queue);
 	kafka_handle_close(consumer->handle, keep);
 	consumer->handle = NULL;
-	if (consumer->seen_bytes + consumer->seen * MESSAGE_BYTES > TRIM_BYTES)
+	if (consumer->seen_bytes + consumer->seen * KAFKA_MESSAGE_OVERHEAD > TRIM_BYTES)
 		return_memory();
 }
 

@@ -143,6 +143,27 @@ messages_at_once(const KafkaConsumer *consumer)
 }
 
 /*
+ * kafka_consumer_expansion
+ *		Returns how many bytes of memory a byte that Kafka has sent has become,
+ *		and in *received how many it has sent since open(); 0 where that cannot
+ *		be told.
+ */
+double
+kafka_consumer_expansion(KafkaConsumer *consumer, int64 *received)
+{
+	double		size;
+
+	*received = kafka_traffic_received(consumer->handle->traffic) -
+		consumer->received;
+	if (*received <= 0 || consumer->seen == 0)
+		return 0;
+	size = (double) consumer->seen_bytes / consumer->seen +
+		KAFKA_MESSAGE_OVERHEAD;
+	return size * (consumer->seen + rd_kafka_queue_length(consumer->queue)) /
+		*received;
+}
+
+/*
  * Adds a message of the queue to the batch, or, when it is not one or lies
  * outside of its range, notes what it says of the position and frees it.
  */
@@ -153,6 +174,11 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	KafkaMessage *message;
 	rd_kafka_timestamp_type_t type;
 
+	if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		consumer->seen++;
+		consumer->seen_bytes += raw->len + raw->key_len;
+	}
 	if (position != NULL && raw->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
 		!position->at_end &&
 		raw->offset >= consumer->append_ends[position - consumer->positions])
@@ -197,8 +223,6 @@ take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 	message->nheaders = 0;
 	consumer->raw[consumer->count++] = raw;
 	consumer->bytes += raw->len + raw->key_len;
-	consumer->seen++;
-	consumer->seen_bytes += raw->len + raw->key_len;
 	position->at_log_end = false;
 	reach(consumer, position, raw->offset + 1);
 }

@@ -55,8 +55,9 @@ struct KafkaConsumer
 	MemoryContext batch;		/* headers */
 
 	/* since open() */
-	int64		seen;			/* messages */
+	int64		seen;			/* messages, wanted or not */
 	int64		seen_bytes;
+	int64		received;		/* by the handle before that */
 
 	/* of a request of the configuration */
 	rd_kafka_queue_t *config_queue;
@@ -66,6 +67,9 @@ struct KafkaConsumer
 	int64		taken;			/* messages */
 	int64		taken_bytes;
 };
+
+/* bytes that a message has beside its own in librdkafka */
+#define KAFKA_MESSAGE_OVERHEAD 350
 
 /* consumer.c */
 extern KafkaPartitionPosition *kafka_consumer_find(KafkaConsumer *consumer,

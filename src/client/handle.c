@@ -52,6 +52,8 @@ static KafkaHandle *make_handle(rd_kafka_type_t type,
 static int	resolve(const char *node, const char *service,
 					const struct addrinfo *hints, struct addrinfo **result,
 					void *handle);
+static int	make_socket(int domain, int type, int protocol, void *handle);
+static int	close_socket(int fd, void *handle);
 static int	verify(rd_kafka_t *rk, const char *broker, int32_t id, int *error,
 				   int depth, const char *certificate, size_t size,
 				   char *errstr, size_t errstr_size, void *handle);
@@ -240,6 +242,7 @@ kafka_handle_release(KafkaHandle *handle)
 							   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	kafka_transaction_unregister(handle);
 	kafka_guard_free(handle->guard);
+	kafka_traffic_free(handle->traffic);
 	close(handle->wake[0]);
 	close(handle->wake[1]);
 	free(handle->transactional_id);
@@ -405,6 +408,8 @@ make_handle(rd_kafka_type_t type, const KafkaClientOptions *options,
 							 RD_KAFKA_EVENT_DR);
 	rd_kafka_conf_set_opaque(conf, handle);
 	rd_kafka_conf_set_resolve_cb(conf, resolve);
+	rd_kafka_conf_set_socket_cb(conf, make_socket);
+	rd_kafka_conf_set_closesocket_cb(conf, close_socket);
 	(void) rd_kafka_conf_set_ssl_cert_verify_cb(conf, verify);
 	handle->rk = make_instance(type, conf, errstr, sizeof(errstr));
 	if (handle->rk == NULL)
@@ -435,6 +440,22 @@ resolve(const char *node, const char *service, const struct addrinfo *hints,
 }
 
 /*
+ * In librdkafka's threads, as the next one: makes a socket.
+ */
+static int
+make_socket(int domain, int type, int protocol, void *handle)
+{
+	return kafka_traffic_socket(domain, type, protocol,
+								((KafkaHandle *) handle)->traffic);
+}
+
+static int
+close_socket(int fd, void *handle)
+{
+	return kafka_traffic_close(fd, ((KafkaHandle *) handle)->traffic);
+}
+
+/*
  * In librdkafka's threads: keeps what OpenSSL has against a certificate, which
  * librdkafka does not tell.
  */
@@ -462,11 +483,13 @@ make_shell(const char *key)
 
 	if (handle == NULL || (handle->key = strdup(key)) == NULL ||
 		(handle->guard = kafka_guard_make(kafka_allowed_brokers)) == NULL ||
+		(handle->traffic = kafka_traffic_make()) == NULL ||
 		pipe(handle->wake) != 0)
 	{
 		if (handle != NULL)
 		{
 			kafka_guard_free(handle->guard);
+			kafka_traffic_free(handle->traffic);
 			free(handle->key);
 		}
 		free(handle);

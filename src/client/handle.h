@@ -17,6 +17,7 @@
 
 #include "client/guard.h"
 #include "client/pool.h"
+#include "client/traffic.h"
 #include "lib/ilist.h"
 #include "options.h"
 
@@ -66,6 +67,7 @@ typedef struct KafkaHandle
 	int			wake[2];		/* pipe that librdkafka writes to */
 	int			refs;			/* the backend's and a running call's */
 	KafkaGuard *guard;			/* asked before each connection */
+	KafkaTraffic *traffic;		/* what has been received */
 	int			certificate;	/* OpenSSL's error, atomic */
 	rd_kafka_queue_t *events;	/* errors, logs, delivery reports */
 	char	   *transactional_id;	/* or NULL */

@@ -55,7 +55,9 @@ kafka_sample_consumer(KafkaClientOptions *client)
 {
 	/* the event of a partition's end comes with an empty response only */
 	kafka_options_default(client, "fetch.wait.max.ms", "10");
-	kafka_options_default(client, "fetch.message.max.bytes", "262144");
+	kafka_options_limit(client, "fetch.max.bytes", KAFKA_SMALL_RESPONSE);
+	kafka_options_limit(client, "fetch.message.max.bytes",
+						KAFKA_SMALL_RESPONSE);
 	return kafka_consumer_open(client);
 }
 

@@ -47,6 +47,8 @@ typedef struct KafkaScanState
 	KafkaRows  *rows;			/* NULL, or decoded ahead to catch errors */
 	KafkaConsumer *consumer;
 	bool		small;			/* that does not fetch much ahead */
+	bool		few;			/* which may be enough */
+	int			response;		/* bytes that it is sent at once */
 	KafkaView	view;			/* the snapshot */
 
 	/* from start or rescan on */

@@ -8,10 +8,13 @@
  *	  scan by itself is read in rounds, one chunk of each partition; a process
  *	  of a parallel scan takes one chunk after the other.
  *
- *	  A consumer fetches ahead as much as it may.  Where a few messages are
- *	  expected to be enough, that would be most of the work, so a consumer that
- *	  fetches little is taken; if it turns out that more is to be read, another
- *	  one goes on.
+ *	  A consumer fetches ahead as much as it may, and librdkafka unpacks a
+ *	  response as a whole.  How much memory that takes, nobody knows before the
+ *	  first ones have come, and where a few messages are enough, it would be
+ *	  most of the work.  So a scan begins with a consumer that fetches little.
+ *	  When more is to be read, another one goes on, whose responses are as large
+ *	  as the memory allows, by what became of those so far; and another, when
+ *	  that changes.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +25,7 @@
 #include "compat.h"
 #include "fdw/quals.h"
 #include "fdw/scan.h"
+#include "port/pg_bitutils.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 
@@ -32,16 +36,21 @@
 #define SMALL_MESSAGES 1000
 #define GROW_MESSAGES 5000
 
+/* bytes of a response at least; the number of them that tells what they are
+ * when unpacked */
+#define MIN_RESPONSE (8 * 1024)
+#define RESPONSES 3
+
 static bool next_chunks(KafkaScanState *state);
 static int	count_round(const KafkaScanState *state);
 static void start_chunks(KafkaScanState *state);
 static void start_ranges(KafkaScanState *state, const KafkaRange *ranges);
 static void poll(KafkaScanState *state);
-static void grow(KafkaScanState *state);
+static void adapt(KafkaScanState *state);
+static int	fitting_response(const KafkaScanState *state);
+static void reopen(KafkaScanState *state);
 static bool is_wanted(KafkaScanState *state, const KafkaMessage *message);
 static void limit_memory(KafkaClientOptions *client, int readers);
-static void limit_property(KafkaClientOptions *client, const char *name,
-						   int64 value);
 
 /*
  * kafka_scan_reset
@@ -71,7 +80,8 @@ kafka_scan_open(KafkaScanState *state)
 
 	*client = *state->options->client;
 	client->properties = list_copy(client->properties);
-	state->small = state->consumer == NULL && state->readers == 1 &&
+	state->small = state->consumer == NULL;
+	state->few = state->small && state->readers == 1 &&
 		((state->limit >= 0 && state->limit <= SMALL_MESSAGES) ||
 		 kafka_boxes_size(state->boxes) <= SMALL_MESSAGES);
 
@@ -81,10 +91,13 @@ kafka_scan_open(KafkaScanState *state)
 	 */
 	kafka_options_default(client, "fetch.wait.max.ms", "1");
 	if (state->small)
-	{
-		kafka_options_default(client, "fetch.message.max.bytes", "65536");
-		limit_property(client, "queued.min.messages", SMALL_MESSAGES);
-	}
+		state->response = Min(KAFKA_SMALL_RESPONSE,
+							  kafka_fetch_memory * 1024 / 64);
+	kafka_options_limit(client, "fetch.max.bytes", state->response);
+	kafka_options_default(client, "fetch.message.max.bytes",
+						  psprintf("%d", state->response));
+	if (state->small)
+		kafka_options_limit(client, "queued.min.messages", SMALL_MESSAGES);
 	if (state->readers > 1)
 		limit_memory(client, state->readers);
 	if (state->consumer != NULL)
@@ -104,23 +117,10 @@ kafka_scan_open(KafkaScanState *state)
 static void
 limit_memory(KafkaClientOptions *client, int readers)
 {
-	limit_property(client, "queued.max.messages.kbytes",
-				   kafka_fetch_memory / 4 / readers);
-	limit_property(client, "queued.min.messages",
-				   kafka_fetch_memory / readers);
-}
-
-/*
- * Sets a number unless it is lower already.
- */
-static void
-limit_property(KafkaClientOptions *client, const char *name, int64 value)
-{
-	const char *set = kafka_options_get(client, name);
-
-	if (set == NULL || atoi(set) > value)
-		kafka_options_set(client, name,
-						  psprintf(INT64_FORMAT, Min(value, INT_MAX)));
+	kafka_options_limit(client, "queued.max.messages.kbytes",
+						kafka_fetch_memory / 4 / readers);
+	kafka_options_limit(client, "queued.min.messages",
+						kafka_fetch_memory / readers);
 }
 
 /*
@@ -146,8 +146,7 @@ kafka_scan_fetch(KafkaScanState *state)
 		}
 		else
 		{
-			if (state->small && state->read >= GROW_MESSAGES)
-				grow(state);
+			adapt(state);
 			poll(state);
 		}
 		if (kafka_consumer_count(state->consumer) > 0)
@@ -270,10 +269,55 @@ poll(KafkaScanState *state)
 }
 
 /*
- * Has a consumer that fetches ahead go on from where the small one is.
+ * Has another consumer go on when more is read than was expected, or when what
+ * has come tells that this one fetches too little at once, or more than there
+ * is memory for when it is unpacked.
  */
 static void
-grow(KafkaScanState *state)
+adapt(KafkaScanState *state)
+{
+	int			response;
+
+	if (state->few && state->read < GROW_MESSAGES)
+		return;
+	response = fitting_response(state);
+	if (response > 0)
+		state->response = response;
+	if (response > 0 || (state->small && state->read >= GROW_MESSAGES))
+		reopen(state);
+}
+
+/*
+ * Returns the size that a response should have to take a quarter of the memory
+ * when it is unpacked; 0 when that is about what it has, or not yet known.
+ */
+static int
+fitting_response(const KafkaScanState *state)
+{
+	double		memory = kafka_fetch_memory * 1024.0;
+	double		expansion;
+	double		fitting;
+	int64		received;
+
+	expansion = kafka_consumer_expansion(state->consumer, &received);
+	/* a system that does not count */
+	if (expansion == 0 && state->small && state->read > 0)
+		return memory / 64;
+	if (expansion == 0 || received < RESPONSES * (int64) state->response)
+		return 0;
+	fitting = Min(memory / 4 / state->readers / expansion, memory / 64);
+	fitting = Max(fitting, MIN_RESPONSE);
+	if (!state->small && fitting < 2.0 * state->response &&
+		fitting >= state->response / 2.0)
+		return 0;
+	return pg_prevpower2_32((uint32) fitting);
+}
+
+/*
+ * Has a new consumer go on from where the old one is.
+ */
+static void
+reopen(KafkaScanState *state)
 {
 	const KafkaPartitionPosition *positions;
 	KafkaRange *ranges = palloc_array(KafkaRange, state->nreading);
