@@ -86,6 +86,13 @@ my $leader;
 ok(KafkaCluster::wait_for(sub { $leader = leader($all) }), 'a topic that wants all replicas');
 my ($gone) = grep { $_ != $leader } 1 .. 3;
 $broker->kill($gone);
+ok( KafkaCluster::wait_for(
+		sub {
+			my $topics = join '', map { (run_command([ 'kcat', '-b', $bootstrap, '-L', '-t', $_ ]))[0] } $all, '__transaction_state';
+
+			return $topics =~ /isrs/ && $topics !~ /leader (-1|$gone),|isrs: [\d,]*$gone/;
+		}),
+	'and others have taken over from the one that is gone');
 $node->safe_psql('postgres', q{ALTER SERVER k OPTIONS (SET timeout '2s')});
 foreach my $count (1, 2)
 {
