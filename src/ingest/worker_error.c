@@ -38,6 +38,7 @@ kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step)
 	}
 	PG_CATCH();
 	{
+		kafka_worker_end_asking();
 		MemoryContextSwitchTo(worker->context);
 		error = CopyErrorData();
 		FlushErrorState();

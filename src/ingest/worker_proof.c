@@ -383,14 +383,17 @@ open_prover(KafkaWorker *worker)
 }
 
 /*
- * Opens another consumer in place of one that gets no answer.
+ * Finds out why a consumer gets no answer, and opens another in its place.
  *
- * librdkafka says once that Kafka refuses a topic, perhaps while nobody was
- * reading any more, and is silent from then on.  A new instance is told.
+ * librdkafka says once that Kafka refuses to read a topic, perhaps while nobody
+ * was reading any more, and is silent from then on; a new instance is told.  It
+ * does not say at all that Kafka refuses to describe a topic which it did not
+ * know yet: that is for who asks.
  */
 static void
 renew_prover(KafkaWorker *worker)
 {
+	kafka_worker_ask_offsets(worker);
 	kafka_consumer_discard(worker->prover);
 	worker->prover = NULL;
 	open_prover(worker);
