@@ -137,7 +137,8 @@ sub wait_true
 
 =item $node->wait_applied($name, $dbname)
 
-Waits until all messages are in the table, also over crashes of the server.
+Waits until all messages are in the table, also over crashes of the server, and
+until the views say so.
 
 =cut
 
@@ -145,7 +146,11 @@ sub wait_applied
 {
 	my ($node, $name, $dbname) = @_;
 
+	# who waits may see the batch before the worker counts it
 	return $node->wait_true("SELECT kafka.wait_for_subscription('$name', '5 s')",
+		$dbname)
+	  && $node->wait_true(
+		"SELECT count(*) = 0 FROM kafka.stat_subscription WHERE subscription = '$name' AND state = 'applying'",
 		$dbname);
 }
 

@@ -77,13 +77,11 @@ is( sql(q(SELECT lag_messages, messages, rows, batches > 0, last_error IS NULL
 	'the statistics say so');
 
 # a worker that waits holds nothing
-is( sql(q(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tx'
+ok( $node->wait_true(q(SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'tx'
 		AND backend_xmin IS NULL AND backend_xid IS NULL AND xact_start IS NULL)),
-	1,
 	'an idle worker holds neither transaction nor snapshot');
-is( sql(q(SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+ok( $node->wait_true(q(SELECT count(*) = 0 FROM pg_locks JOIN pg_stat_activity USING (pid)
 		WHERE application_name = 'tx')),
-	0,
 	'an idle worker holds no lock');
 
 # waiting

@@ -43,14 +43,13 @@ is(sql('SELECT count(*), max(_offset) FROM bad'),
 is( sql(q(SELECT next_offset FROM kafka.subscription_position WHERE subscription = 'bad')),
 	700,
 	'the position is at the message');
-is(sql('SELECT count(*) FROM pg_stat_activity WHERE application_name = $$bad$$'),
-	0, 'the worker has ended');
+ok($node->wait_true('SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = $$bad$$'),
+	'the worker ends');
 like(
 	$node->error_from(q(SELECT kafka.wait_for_subscription('bad'))),
 	qr/subscription "bad" has been stopped by an error.*DETAIL:.*offset 700/s,
 	'who waits gets the error');
-like(slurp_file($node->logfile),
-	qr/ERROR:  invalid input syntax for type integer: "x"/, 'so does the log');
+ok($node->wait_for_log(qr/ERROR:  invalid input syntax for type integer: "x"/), 'so does the log');
 sql(q(ALTER FOREIGN TABLE bad_feed ALTER n TYPE text;
 	CREATE FUNCTION number(text) RETURNS int LANGUAGE sql
 		RETURN CASE WHEN $1 = 'x' THEN -1 ELSE $1::int END;
