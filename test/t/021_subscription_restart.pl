@@ -40,12 +40,7 @@ foreach my $mode (qw(fast immediate))
 	ten_more("after a $mode shutdown");
 }
 
-# its children notice, and only then the memory is free for a new one
-my @processes = ($node->worker_pid('n'),
-	split /\n/, slurp_file($node->data_dir . '/postmaster.pid'));
-$node->kill9;
-KafkaCluster::wait_for(sub { !kill 0, @processes[ 0, 1 ] })
-  or die 'the worker outlives the postmaster';
+KafkaCluster::kill_server($node);
 $node->start;
 ten_more('after kill -9 of the postmaster');
 

@@ -35,7 +35,7 @@ sub quick
 	my $seconds = KafkaIngest::seconds(
 		sub { $node->safe_psql($dbname // 'postgres', $sql); });
 
-	cmp_ok($seconds, '<', 2, "$name is quick");
+	cmp_ok($seconds, '<', KafkaCluster::SOON, "$name is quick");
 	return;
 }
 
@@ -86,7 +86,7 @@ $broker->resume;
 $pid = make_database('last');
 $broker->pause;
 cmp_ok(KafkaIngest::seconds(sub { $node->stop('fast'); }),
-	'<', 5, 'fast shutdown is quick');
+	'<', KafkaCluster::SOON, 'fast shutdown is quick');
 $broker->resume;
 
 done_testing();

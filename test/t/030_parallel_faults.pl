@@ -24,7 +24,7 @@ SQL
 my $session = KafkaCluster::session($node);
 my $all = '40000|800020000';
 my $sum = 'SELECT count(*), sum(a) FROM t';
-my $slow = "$sum WHERE pg_sleep(0.0001) IS NOT NULL";
+my $slow = "$sum WHERE pg_sleep(0.001) IS NOT NULL";
 is(($session->run($sum))[0], $all, 'a parallel scan');
 like(($session->run("EXPLAIN $slow"))[0], qr/Parallel Foreign Scan/, 'which it is');
 
@@ -69,8 +69,10 @@ like($err, qr/ERROR:  57014: canceling statement due to user request/, 'a cancel
 nothing_left('cancel');
 $broker->resume;
 
+# which may come before a look at the workers is done
 $session->run("SET statement_timeout = '3s'");
-start_and_pause();
+$session->send($slow);
+$broker->pause;
 ($out, $err) = $session->finish;
 like($err, qr/ERROR:  57014: canceling statement due to statement timeout/, 'statement_timeout ends it');
 nothing_left('timeout');
@@ -85,10 +87,10 @@ like($err, qr/FATAL|ERROR.*terminating/s, 'a worker that is terminated ends it')
 nothing_left('terminated worker');
 $broker->resume;
 
-$node->safe_psql('postgres', "ALTER SERVER broker OPTIONS (ADD timeout '2s')");
+$node->safe_psql('postgres', "ALTER SERVER broker OPTIONS (ADD timeout '5s')");
 start_and_pause();
 ($out, $err) = $session->finish;
-like($err, qr/ERROR:  08006: no answer from Kafka for 2000 ms/, 'a broker that does not answer ends it');
+like($err, qr/ERROR:  08006: no answer from Kafka for 5000 ms/, 'a broker that does not answer ends it');
 nothing_left('no answer');
 $broker->resume;
 

@@ -85,7 +85,7 @@ is(common(\@sockets, [ split /\n/, $out ]), '', 'but no connection to Kafka');
 is(($session->run('MOVE FORWARD ALL IN c; COMMIT; SELECT count(*) FROM t'))[0], '40002', 'the session goes on');
 
 # Parallel workers of a leader that keeps connections.
-my $slow = 'SELECT count(*), sum(a) FROM t WHERE pg_sleep(0.0001) IS NOT NULL';
+my $slow = 'SELECT count(*), sum(a) FROM t WHERE pg_sleep(0.001) IS NOT NULL';
 like(($session->run("EXPLAIN $slow"))[0], qr/Parallel Foreign Scan/, 'a parallel scan');
 $session->send($slow);
 my $leader = 'leader_pid = ' . $session->pid;

@@ -81,7 +81,7 @@ for my $address (sort keys %addresses)
 		like($err,
 			qr/ERROR:  42501: connection to broker ".*" at address \Q$addresses{$address}\E is not allowed.*link-local/s,
 			"$address is refused with $list");
-		cmp_ok($seconds, '<', 10, 'at once');
+		cmp_ok($seconds, '<', KafkaCluster::SOON, 'at once');
 	}
 }
 
@@ -106,7 +106,7 @@ for my $listener ('LINKLOCAL', 'ELSEWHERE')
 			  . sprintf($statements{$name}, $server));
 		like($err, qr/ERROR:  42501: connection to broker "(169.254.1.1|192.0.2.1):9092" at address/,
 			"$name does not follow to $listener");
-		cmp_ok($seconds, '<', 10, 'and says so at once');
+		cmp_ok($seconds, '<', KafkaCluster::SOON, 'and says so at once');
 	}
 }
 ($seconds, $err) = KafkaCluster::fails($node, 'SELECT * FROM linklocal_t');

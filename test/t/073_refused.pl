@@ -65,7 +65,7 @@ for (@refused)
 		  KafkaCluster::fails($node, sprintf($statements{$name}, $server));
 
 		like($err, qr/ERROR:  $sqlstate: .*$detail.*$hint/s, "$what: $name says so");
-		cmp_ok($seconds, '<', 15, 'and does not wait for the timeout');
+		cmp_ok($seconds, '<', KafkaCluster::SOON, 'and does not wait for the timeout');
 	}
 }
 

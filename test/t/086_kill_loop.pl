@@ -77,13 +77,7 @@ my %kill = (
 		return $killed;
 	},
 	postmaster => sub {
-		my ($pids) = @_;
-		my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-		$node->kill9;
-		# only when its children are gone the memory is free for a new one
-		KafkaCluster::wait_for(sub { !kill 0, $postmaster, @$pids })
-		  or die 'a worker outlives the postmaster';
-		usleep(100_000);
+		KafkaCluster::kill_server($node);
 		$node->start;
 		return 1;
 	},

@@ -44,7 +44,7 @@ my $seconds = KafkaIngest::seconds(
 		sql("SELECT pg_terminate_backend($pid)");
 		KafkaCluster::wait_for(sub { !kill 0, $pid });
 	});
-cmp_ok($seconds, '<', 5, 'a worker ends when it is told to');
+cmp_ok($seconds, '<', KafkaCluster::SOON, 'a worker ends when it is told to');
 $session->run('ROLLBACK');
 $node->wait_state('n', 'connecting');
 $pid = $node->worker_pid('n');
@@ -53,7 +53,7 @@ $seconds = KafkaIngest::seconds(
 		sql(q(SELECT kafka.disable_subscription('n')));
 		KafkaCluster::wait_for(sub { !kill 0, $pid });
 	});
-cmp_ok($seconds, '<', 5, 'also one that waits for the broker');
+cmp_ok($seconds, '<', KafkaCluster::SOON, 'also one that waits for the broker');
 sql(q(SELECT kafka.enable_subscription('n')));
 $node->wait_state('n', 'connecting');
 $broker->resume;

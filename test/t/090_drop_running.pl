@@ -33,7 +33,7 @@ sub is_gone_after
 			sql($drop);
 			KafkaCluster::wait_for(sub { !kill 0, $pid });
 		});
-	cmp_ok($seconds, '<', 3, "$drop ends the worker");
+	cmp_ok($seconds, '<', KafkaCluster::SOON, "$drop ends the worker");
 	is(sql("SELECT count(*) FROM kafka.subscription WHERE subscription = '$name'"),
 		0, 'the subscription is dropped');
 	return;
