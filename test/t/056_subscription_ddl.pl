@@ -118,7 +118,7 @@ $gate->run('COMMIT');
 (undef, $err) = $session->finish;
 unlike($err, qr/ERROR/, 'the other session of a deadlock goes on');
 $session->run('COMMIT');
-ok($node->log_contains('deadlock detected'), 'the worker is the victim');
+ok($node->wait_for_log('deadlock detected'), 'the worker is the victim');
 is($node->count_once('n'), $messages, 'and tries again');
 is(sql('SELECT rows FROM other'), 5, 'with all that belongs to the batch');
 $session->quit;

@@ -55,8 +55,7 @@ is( sql(q(SELECT sum(bad_messages), sum(next_offset) FROM kafka.subscription_pos
 	'440|4000',
 	'also beside the position');
 is(sql('SELECT count(*) FROM kafka.dead_letter'), 0, 'and not kept');
-like(slurp_file($node->logfile),
-	qr/LOG:  subscription "skips" has skipped \d+ bad messages/,
+ok($node->wait_for_log(qr/LOG:  subscription "skips" has skipped \d+ bad messages/),
 	'the log has how many');
 like(
 	slurp_file($node->logfile),

@@ -50,6 +50,7 @@ sql(q{SELECT kafka.create_acl('broker', 'topic', 'ord', 'User:bob', 'write', 'de
 sql(q{SELECT kafka.create_acl('broker', 'group', '*', 'User:alice', 'all')});
 sql(q{SELECT kafka.create_acl('broker', 'cluster', 'kafka-cluster', 'User:alice', 'create')});
 sql(q{SELECT kafka.create_acl('broker', 'cluster', 'kafka-cluster', 'User:alice', 'create')});
+ok( KafkaCluster::wait_for(sub { sql(q{SELECT count(*) FROM kafka.acls('broker')}) eq '6' }), 'the broker knows all of them');
 ok( KafkaCluster::wait_for(sub { sql(q{SELECT count(*) FROM kafka.topics('alice')}) eq '1' }), 'she sees the topic');
 is(sql(q{SELECT count(*) FROM kafka.topic_config('alice', 'orders') WHERE name = 'retention.ms'}), '1', 'and its settings');
 is(sql(q{SELECT value FROM kafka.tail('alice', 'orders')}), 'first', 'and its messages');
@@ -74,7 +75,11 @@ is( join("\n", sort split /\n/, sql(q{SELECT resource_type, resource_name, patte
 
 # taken away: exactly that one
 sql(q{SELECT kafka.delete_acl('broker', 'topic', 'orders', 'User:alice', 'read')});
-is(sql(q{SELECT string_agg(operation, ' ') FROM kafka.acls('broker') WHERE resource_name = 'orders'}), 'describe describe_configs', 'delete');
+ok( KafkaCluster::wait_for(
+		sub {
+			sql(q{SELECT string_agg(operation, ' ') FROM kafka.acls('broker') WHERE resource_name = 'orders'}) eq 'describe describe_configs';
+		}),
+	'delete');
 ok( KafkaCluster::wait_for(
 		sub { ($node->psql('postgres', q{SELECT * FROM kafka.tail('alice', 'orders')}))[0] != 0 }),
 	'it is enforced');
