@@ -71,17 +71,18 @@ sub fails
 	return (time() - $start, $err);
 }
 
-# Kills the postmaster, and waits until its children have noticed: only then the
-# memory is free for a new one.
+# Kills the postmaster, and waits until it is gone and its children have noticed:
+# only then the memory is free for a new one.
 sub kill_server
 {
 	my ($node) = @_;
-	my $dir = readlink('/proc/' . (slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/)[0] . '/cwd') or die $!;
+	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $dir = readlink("/proc/$pid/cwd") or die $!;
 
 	$node->kill9;
 	wait_for(
 		sub {
-			!grep { (readlink($_) // '') eq $dir } glob('/proc/[0-9]*/cwd');
+			!kill(0, $pid) && !grep { (readlink($_) // '') eq $dir } glob('/proc/[0-9]*/cwd');
 		}) or die 'a child outlives the postmaster';
 	return;
 }
