@@ -57,6 +57,7 @@ static void on_change(Datum arg, int cacheid, uint32 hashvalue);
 static void on_relation_change(Datum arg, Oid relid);
 static void run(KafkaWorker *worker);
 static void read_definition(KafkaWorker *worker);
+static void limit_memory(KafkaClientOptions *client);
 static void read_positions(KafkaWorker *worker);
 static void start_reading(KafkaWorker *worker);
 static void gather(KafkaWorker *worker);
@@ -258,6 +259,7 @@ read_definition(KafkaWorker *worker)
 		kafka_check_source(source, subscription->owner);
 		worker->options = kafka_options_table(subscription->source,
 											  subscription->owner);
+		limit_memory(worker->options->client);
 		if (strcmp(worker->options->topic, subscription->topic) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -274,6 +276,18 @@ read_definition(KafkaWorker *worker)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(worker->context);
+}
+
+/*
+ * Has less fetched ahead than for a scan: a worker has a batch beside it, and all
+ * of it is to fit into kafka_fdw.fetch_memory.
+ */
+static void
+limit_memory(KafkaClientOptions *client)
+{
+	kafka_options_limit(client, "queued.max.messages.kbytes",
+						kafka_fetch_memory / 8);
+	kafka_options_limit(client, "queued.min.messages", kafka_fetch_memory / 4);
 }
 
 /*
