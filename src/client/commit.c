@@ -83,6 +83,7 @@ static void start_timeout(void);
 static void stop_timeout(void);
 static void send_one(void);
 static void send_in_transactions(void);
+static void push_all(void);
 static void open_target(CommitTarget *target, int64 bytes);
 static void hold_interrupts(void);
 static void close_producers(void);
@@ -405,8 +406,11 @@ send_in_transactions(void)
 		CHECK_FOR_INTERRUPTS();
 		if (target->producer == NULL)
 			open_target(target, bytes);
-		kafka_producer_send(target->producer, &message, NULL);
+		kafka_producer_add(target->producer, &message);
+		if (!kafka_log_keeps(pending.log))
+			push_all();
 	}
+	push_all();
 	KAFKA_CUT_POINT("sent");
 	foreach(lc, pending.producers)
 		kafka_producer_flush(lfirst(lc));
@@ -417,6 +421,15 @@ send_in_transactions(void)
 		hold_interrupts();
 	}
 	close_producers();
+}
+
+static void
+push_all(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, pending.producers)
+		kafka_producer_push(lfirst(lc));
 }
 
 /*

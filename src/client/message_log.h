@@ -35,6 +35,7 @@ extern void kafka_log_truncate(KafkaMessageLog *log, KafkaLogEnd end);
 extern void kafka_log_rewind(KafkaMessageLog *log);
 extern bool kafka_log_read(KafkaMessageLog *log, int *target,
 						   KafkaMessage *message);
+extern bool kafka_log_keeps(const KafkaMessageLog *log);
 extern void kafka_log_close(KafkaMessageLog *log);
 
 #endif							/* KAFKA_MESSAGE_LOG_H */

@@ -15,52 +15,20 @@
  */
 #include "postgres.h"
 
-#include "client/handle.h"
-#include "client/producer.h"
-#include "compat.h"
+#include "client/producer_internal.h"
 #include "utils/memutils.h"
-
-struct KafkaProducer
-{
-	/* for the life of the producer */
-	KafkaHandle *handle;
-	MemoryContextCallback callback;
-	char		topic[256];		/* last sent to */
-	rd_kafka_topic_t *rkt;		/* the same, of the handle; or NULL */
-	MemoryContext context;
-	bool		transactional;
-	bool		patient;		/* see kafka_producer_be_patient */
-
-	/* since the last flush */
-	int64		sent;
-	int64		delivered;
-	int64		failed;			/* not delivered, or nobody knows */
-	int64		unknown;		/* sent, but never acknowledged */
-	rd_kafka_resp_err_t first_error;
-	int32		first_partition;	/* of the first failed message */
-	char		first_topic[256];
-};
 
 static void close_producer(void *arg);
 static void end_producer(KafkaProducer *producer, bool keep);
 static void warn_unflushed(KafkaProducer *producer, KafkaHandle *handle);
 static void take_reports(void *owner, rd_kafka_event_t *event);
 static void take_report(KafkaProducer *producer, const rd_kafka_message_t *raw);
-static void use_topic(KafkaProducer *producer, const char *topic);
 static rd_kafka_resp_err_t try_send(KafkaProducer *producer,
 									const KafkaMessage *message,
 									KafkaDelivery *delivery);
 static void add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu,
 						size_t *n);
-pg_noreturn static void raise_refused(KafkaProducer *producer,
-									  const KafkaMessage *message,
-									  rd_kafka_resp_err_t err);
-pg_noreturn static void raise_fatal(KafkaProducer *producer);
-static void raise_refused_transaction(KafkaProducer *producer, int64 failed,
-									  int64 sent);
-pg_noreturn static void raise_failed(KafkaProducer *producer);
 pg_noreturn static void give_up(KafkaProducer *producer);
-static void wait_for_reports(KafkaProducer *producer);
 static void progress_callback(void *arg);
 
 /*
@@ -199,28 +167,50 @@ kafka_producer_send(KafkaProducer *producer, const KafkaMessage *message,
 
 	if (kafka_handle_is_forked())
 		kafka_handle_check_process();
-	use_topic(producer, message->topic);
-	while ((err = try_send(producer, message, delivery)) ==
-		   RD_KAFKA_RESP_ERR__QUEUE_FULL)
-	{
-		wait_for_reports(producer);
-		if (producer->failed > 0)
-			give_up(producer);
-	}
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		/* one before may be why the transaction takes no more */
-		kafka_handle_serve(producer->handle);
-		if (producer->transactional && producer->failed > 0)
-			give_up(producer);
-		raise_refused(producer, message, err);
-	}
+	kafka_producer_use_topic(producer, message->topic);
+	while ((err = try_send(producer, message, delivery)) !=
+		   RD_KAFKA_RESP_ERR_NO_ERROR)
+		kafka_producer_refused(producer, message, err);
 
 	producer->sent++;
-	if ((producer->sent & 0x3ff) == 0)
-		kafka_handle_serve(producer->handle);
+	if ((producer->sent & 0x3ff) == 0 || producer->failed > 0)
+		kafka_producer_serve(producer);
+}
+
+/*
+ * kafka_producer_serve
+ *		Takes the reports that have come, and raises an ERROR when a message has
+ *		failed.
+ */
+void
+kafka_producer_serve(KafkaProducer *producer)
+{
+	kafka_handle_serve(producer->handle);
 	if (producer->failed > 0)
 		give_up(producer);
+}
+
+/*
+ * kafka_producer_refused
+ *		Returns when a message that the client has not taken can be tried again,
+ *		and raises an ERROR when it cannot.
+ */
+void
+kafka_producer_refused(KafkaProducer *producer, const KafkaMessage *message,
+					   rd_kafka_resp_err_t err)
+{
+	if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+	{
+		kafka_producer_await_reports(producer);
+		if (producer->failed > 0)
+			give_up(producer);
+		return;
+	}
+	/* one before may be why the transaction takes no more */
+	kafka_handle_serve(producer->handle);
+	if (producer->transactional && producer->failed > 0)
+		give_up(producer);
+	kafka_producer_raise_refused(producer, message, err);
 }
 
 /*
@@ -234,10 +224,10 @@ kafka_producer_flush(KafkaProducer *producer)
 	kafka_handle_check_process();
 	kafka_handle_serve(producer->handle);
 	while (producer->delivered + producer->failed < producer->sent)
-		wait_for_reports(producer);
+		kafka_producer_await_reports(producer);
 
 	if (producer->failed > 0)
-		raise_failed(producer);
+		kafka_producer_raise_failed(producer);
 	producer->sent = 0;
 	producer->delivered = 0;
 }
@@ -253,7 +243,7 @@ static void
 give_up(KafkaProducer *producer)
 {
 	if (producer->transactional)
-		raise_failed(producer);
+		kafka_producer_raise_failed(producer);
 	rd_kafka_purge(producer->handle->rk,
 				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	kafka_producer_flush(producer);
@@ -261,11 +251,12 @@ give_up(KafkaProducer *producer)
 }
 
 /*
- * Waits for a slice and takes the reports that have come; an ERROR meanwhile,
- * a cancel above all, says how far it went.
+ * kafka_producer_await_reports
+ *		Waits for a slice and takes the reports that have come; an ERROR
+ *		meanwhile, a cancel above all, says how far it went.
  */
-static void
-wait_for_reports(KafkaProducer *producer)
+void
+kafka_producer_await_reports(KafkaProducer *producer)
 {
 	ErrorContextCallback context;
 
@@ -334,10 +325,11 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 }
 
 /*
- * Keeps the topic that is sent to, so that it is not looked up every time.
+ * kafka_producer_use_topic
+ *		Keeps the topic that is sent to, so that it is not looked up every time.
  */
-static void
-use_topic(KafkaProducer *producer, const char *topic)
+void
+kafka_producer_use_topic(KafkaProducer *producer, const char *topic)
 {
 	if (producer->rkt != NULL && strcmp(producer->topic, topic) == 0)
 		return;
@@ -421,125 +413,4 @@ add_headers(const KafkaMessage *message, rd_kafka_vu_t *vu, size_t *n)
 			(ssize_t) header->value_len;
 		(*n)++;
 	}
-}
-
-/*
- * Raises why the client has not taken a message.
- */
-static void
-raise_refused(KafkaProducer *producer, const KafkaMessage *message,
-			  rd_kafka_resp_err_t err)
-{
-	char		reason[256];
-
-	if (rd_kafka_fatal_error(producer->handle->rk, reason, sizeof(reason)) !=
-		RD_KAFKA_RESP_ERR_NO_ERROR)
-		raise_fatal(producer);
-	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("message for topic \"%s\" is too large",
-						message->topic),
-				 errdetail("Its key has %zu bytes and its value %zu.",
-						   message->key_len, message->value_len),
-				 errhint("The limit is the option \"message.max.bytes\" and the topic's own \"max.message.bytes\".")));
-	if (message->partition != KAFKA_PARTITION_ANY)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("could not send to partition %d of topic \"%s\": %s",
-						message->partition, message->topic,
-						rd_kafka_err2str(err))));
-	ereport(ERROR,
-			(kafka_errcode(err),
-			 errmsg("could not send to topic \"%s\": %s",
-					message->topic, rd_kafka_err2str(err))));
-}
-
-/*
- * Raises what has made the client unusable, such as another producer with the
- * same id.
- */
-static void
-raise_fatal(KafkaProducer *producer)
-{
-	char		reason[256];
-	rd_kafka_resp_err_t err = rd_kafka_fatal_error(producer->handle->rk, reason,
-												   sizeof(reason));
-
-	ereport(ERROR,
-			(kafka_errcode(err),
-			 errmsg("could not send to Kafka: %s", rd_kafka_err2str(err)),
-			 errdetail_internal("%s", reason)));
-}
-
-/*
- * Raises why Kafka has refused the transaction, of which the reports of its
- * messages say no more than that they were dropped; returns if that is not so.
- */
-static void
-raise_refused_transaction(KafkaProducer *producer, int64 failed, int64 sent)
-{
-	char		reason[256];
-	rd_kafka_resp_err_t err;
-
-	if (producer->first_error != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
-		producer->first_error != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
-		return;
-	err = kafka_transaction_error(producer->handle, reason, sizeof(reason));
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		ereport(ERROR,
-				(kafka_errcode(err),
-				 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
-						failed, sent),
-				 errdetail("The Kafka transaction is aborted: %s.", reason)));
-}
-
-/*
- * Raises how many messages were not delivered, and why the first of them.
- */
-static void
-raise_failed(KafkaProducer *producer)
-{
-	int64		sent = producer->sent;
-	int64		delivered = producer->delivered;
-	int64		failed = producer->failed;
-	int64		unknown = producer->unknown;
-	char		partition[32] = "";
-	char		doubt[256] = "";
-
-	producer->sent = 0;
-	producer->delivered = 0;
-	producer->failed = 0;
-	producer->unknown = 0;
-
-	if (producer->transactional &&
-		rd_kafka_fatal_error(producer->handle->rk, doubt, sizeof(doubt)) !=
-		RD_KAFKA_RESP_ERR_NO_ERROR)
-		raise_fatal(producer);
-	if (producer->transactional)
-		raise_refused_transaction(producer, failed, sent);
-	if (producer->first_partition >= 0)
-		snprintf(partition, sizeof(partition), " partition %d of",
-				 producer->first_partition);
-	if (unknown > 0)
-		snprintf(doubt, sizeof(doubt),
-				 ", " INT64_FORMAT " more were sent and may have been delivered",
-				 unknown);
-	ereport(ERROR,
-			(kafka_errcode(producer->first_error),
-			 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
-					failed, sent),
-			 producer->transactional ?
-			 errdetail("The Kafka transaction is aborted. The first failure was in%s topic \"%s\": %s.%s%s",
-					   partition, producer->first_topic,
-					   rd_kafka_err2str(producer->first_error),
-					   producer->handle->reason[0] != '\0' ?
-					   " The client's last error: " : "",
-					   producer->handle->reason) :
-			 errdetail(INT64_FORMAT " messages were delivered%s. The first failure was in%s topic \"%s\": %s.%s%s",
-					   delivered, doubt, partition, producer->first_topic,
-					   rd_kafka_err2str(producer->first_error),
-					   producer->handle->reason[0] != '\0' ?
-					   " The client's last error: " : "",
-					   producer->handle->reason)));
 }

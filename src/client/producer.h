@@ -37,6 +37,9 @@ extern void kafka_producer_close(KafkaProducer *producer);
 extern void kafka_producer_send(KafkaProducer *producer,
 								const KafkaMessage *message,
 								KafkaDelivery *delivery);
+extern void kafka_producer_add(KafkaProducer *producer,
+							   const KafkaMessage *message);
+extern void kafka_producer_push(KafkaProducer *producer);
 extern void kafka_producer_flush(KafkaProducer *producer);
 extern void kafka_producer_be_patient(KafkaProducer *producer);
 
