@@ -57,6 +57,22 @@ kafka_compat_wait_event(KafkaWaitEvent *event)
 }
 
 /*
+ * Makes a set of events to wait for that lives until it is freed.
+ */
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+static inline WaitEventSet *
+kafka_compat_wait_set(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(TopMemoryContext, nevents);
+#endif
+}
+
+/*
  * Foreign data wrapper.
  */
 #include "commands/explain.h"

@@ -495,6 +495,7 @@ make_shell(const char *key)
 		free(handle);
 		return NULL;
 	}
+	kafka_wait_forget();
 	for (int i = 0; i < 2; i++)
 	{
 		fcntl(handle->wake[i], F_SETFD, FD_CLOEXEC);

@@ -78,6 +78,7 @@ bool
 kafka_pool_put(KafkaHandle *handle)
 {
 	KafkaHandle *surplus;
+	bool		sooner;
 	bool		kept;
 
 	init_pool();
@@ -85,6 +86,7 @@ kafka_pool_put(KafkaHandle *handle)
 		return false;
 
 	pthread_mutex_lock(&mutex);
+	sooner = kafka_idle_timeout < idle_timeout;
 	idle_timeout = kafka_idle_timeout;
 	kept = reaping || start_reaper();
 	if (kept)
@@ -92,7 +94,9 @@ kafka_pool_put(KafkaHandle *handle)
 		handle->since = kafka_now_ms();
 		handle->next = pool;
 		pool = handle;
-		pthread_cond_signal(&changed);
+		/* otherwise the thread looks in time, for this one is the latest */
+		if (sooner)
+			pthread_cond_signal(&changed);
 	}
 	surplus = detach_older(PG_INT64_MIN, MAX_KEPT);
 	pthread_mutex_unlock(&mutex);

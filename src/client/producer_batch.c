@@ -35,8 +35,8 @@ void
 kafka_producer_add(KafkaProducer *producer, const KafkaMessage *message)
 {
 	bool		alone = message->nheaders > 0 ||
-		message->timestamp != KAFKA_TIMESTAMP_UNKNOWN ||
-		message->partition != KAFKA_PARTITION_ANY;
+	message->timestamp != KAFKA_TIMESTAMP_UNKNOWN ||
+	message->partition != KAFKA_PARTITION_ANY;
 
 	if (alone || producer->batched == BATCH_MESSAGES ||
 		(producer->batched > 0 && strcmp(producer->topic, message->topic) != 0))

@@ -19,7 +19,7 @@ static void raise_refused_transaction(KafkaProducer *producer, int64 failed,
  */
 void
 kafka_producer_raise_refused(KafkaProducer *producer, const KafkaMessage *message,
-			  rd_kafka_resp_err_t err)
+							 rd_kafka_resp_err_t err)
 {
 	char		reason[256];
 

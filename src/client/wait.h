@@ -14,5 +14,6 @@
 extern void (*kafka_wait_hook) (void);
 
 extern void kafka_wait(pgsocket fd, long timeout);
+extern void kafka_wait_forget(void);
 
 #endif							/* KAFKA_WAIT_H */

@@ -131,6 +131,29 @@ SELECT bool_and(rank = a) AS in_order
 FROM (SELECT a, 2 * row_number() OVER (ORDER BY _offset) - _partition AS rank, _partition
 	FROM cmt_spilt WHERE _partition = 0 AND a > 0) x;
 
+-- whatever a message has, and wherever it goes
+SET kafka_fdw.commit_memory = '64kB';
+SELECT kafka.create_topic('cmt', topic) FROM unnest('{cmt_log0,cmt_log1,cmt_log2}'::text[]) topic;
+CREATE FOREIGN TABLE cmt_log (_topic text, _key bytea, _value bytea, _headers kafka.header[], _timestamp timestamptz, _offset bigint)
+	SERVER cmt OPTIONS (topic '^cmt_log.$', format 'raw');
+CREATE VIEW cmt_messages AS
+SELECT 'cmt_log' || i / 100 % 3 AS topic,
+	(CASE WHEN i % 5 = 1 THEN '' WHEN i % 5 > 1 THEN 'key' || i END)::bytea AS key,
+	(CASE WHEN i % 7 = 1 THEN '' WHEN i % 7 > 1 THEN repeat(i || ' ', i % 50) END)::bytea AS value,
+	CASE WHEN i % 11 = 1 THEN ARRAY[('a', '\x00'), ('a', NULL), ('b', ''), ('n', i::text::bytea)]::kafka.header[] END AS headers,
+	CASE WHEN i % 13 = 1 THEN timestamptz '2018-10-22 14:20:30+00' + i * interval '1 ms' END AS timestamp,
+	i
+FROM generate_series(1, 10000) i;
+SELECT count(kafka.produce('cmt', topic, value, key => key, headers => headers, "timestamp" => timestamp)) FROM cmt_messages;
+RESET kafka_fdw.commit_memory;
+SELECT cmt_wait('cmt_log', 10000);
+SELECT count(*) AS different
+FROM (SELECT *, row_number() OVER (PARTITION BY topic ORDER BY i) AS n FROM cmt_messages) m
+FULL JOIN (SELECT *, row_number() OVER (PARTITION BY _topic ORDER BY _offset) AS n FROM cmt_log) l
+	ON topic = _topic AND m.n = l.n
+WHERE (key, value, coalesce(headers, '{}')) IS DISTINCT FROM (_key, _value, coalesce(_headers, '{}'))
+	OR timestamp <> _timestamp OR (timestamp IS NULL) <> (_timestamp > now() - interval '1 day');
+
 -- deferred triggers belong to the transaction, and what a commit runs
 CREATE FUNCTION cmt_deferred() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -214,7 +237,8 @@ SELECT kafka.produce_now('cmt', 'cmt', 'x');
 ROLLBACK;
 SELECT a FROM cmt WHERE a = 80;
 
-SELECT kafka.delete_topic('cmt', topic) FROM unnest('{cmt,cmt_spilt,cmt_small}'::text[]) topic;
+SELECT kafka.delete_topic('cmt', topic) FROM unnest('{cmt,cmt_spilt,cmt_small,cmt_log0,cmt_log1,cmt_log2}'::text[]) topic;
+DROP VIEW cmt_messages;
 DROP SERVER cmt CASCADE;
 DROP SERVER cmt2;
 DROP TABLE cmt_local;
