@@ -86,6 +86,10 @@ class Case:
     def ours(self):
         raise NotImplementedError
 
+    def targets(self, limit):
+        """Return the target of the ratio to a limit, or None."""
+        return self.target
+
     def finish(self):
         """Check what can only be checked after all runs."""
 
@@ -531,25 +535,33 @@ class CommitLatency(Case):
 
 
 class Sessions(Case):
-    """Transactions of one message each, over one session and over eight.
+    """Transactions over one session and over eight.
 
-    Ours is the time of eight sessions with as many transactions each: 2.0 is
-    four times as many a second.
+    Ours is the time of all sessions with as many transactions each: 2.0 of
+    eight sessions is four times as many a second as one.  What the machine
+    lets any client scale to is said by raw clients.
     """
 
-    TRANSACTIONS = 1000
-
-    def __init__(self, name, data, sessions, limits, target):
+    def __init__(self, name, data, sessions, messages, transactions, limits,
+                 target):
         super().__init__(name, data, target)
         self.sessions = sessions
+        self.messages = messages
+        self.transactions = transactions
+        self.topic = f"bench_{name}"
         self.limits = {what: getattr(self, function)
                        for what, function in limits.items()}
 
+    def targets(self, limit):
+        return None if "raw" in limit else self.target
+
     def prepare(self, with_extension):
-        self.data.empty_topic(f"bench_{self.name}")
+        self.data.empty_topic(self.topic)
         self.script = self.data.csv_file.parent / f"{self.name}.sql"
         self.script.write_text(
-            f"SELECT kafka.produce('broker', 'bench_{self.name}', 'payload');\n")
+            f"SELECT kafka.produce('broker', '{self.topic}', 'payload'"
+            + (", partition => m % 4) FROM generate_series(1, "
+               f"{self.messages}) m" if self.messages > 1 else ")") + ";\n")
         if not with_extension:
             self.limits = {}
 
@@ -559,11 +571,35 @@ class Sessions(Case):
     def one_session(self):
         return self.run_sessions(1)
 
+    def raw_clients(self):
+        return self.data.broker.send_at_once(self.topic, self.sessions,
+                                             self.transactions)
+
     def ours(self):
         return self.run_sessions(self.sessions)
 
     def run_sessions(self, sessions):
-        return self.postgres.pgbench(self.script, sessions, self.TRANSACTIONS)
+        return self.postgres.pgbench(self.script, sessions, self.transactions)
+
+
+class RawClients(Case):
+    """Eight raw clients against one: what the machine lets anyone scale to."""
+
+    ROWS = 1000
+
+    def __init__(self, name, data):
+        super().__init__(name, data)
+        self.topic = f"bench_{name}"
+        self.limits = {"one raw client": lambda: self.send(1)}
+
+    def prepare(self, with_extension):
+        self.data.empty_topic(self.topic)
+
+    def ours(self):
+        return self.send(8)
+
+    def send(self, clients):
+        return self.data.broker.send_at_once(self.topic, clients, self.ROWS)
 
 
 def all_cases(data):
@@ -593,7 +629,12 @@ def all_cases(data):
                 {"raw client, acknowledged": "raw_client"}, target=3.0),
         CommitLatency("commit_many", data, 4, 100,
                 {"50 ms": "fifty_ms"}, target=1.0),
-        Sessions("sessions_one", data, 1,
-                 {"10 s for 1,000": "ten_seconds"}, target=1.0),
-        Sessions("sessions_eight", data, 8,
+        Sessions("sessions_one", data, 1, 1, 1000,
+                 {"10 s for 1,000": "ten_seconds",
+                  "raw client": "raw_clients"}, target=1.0),
+        RawClients("raw_eight", data),
+        Sessions("sessions_eight", data, 8, 1, 1000,
+                 {"one session": "one_session",
+                  "eight raw clients": "raw_clients"}, target=2.0),
+        Sessions("sessions_many", data, 8, 4, 100,
                  {"one session": "one_session"}, target=2.0)]

@@ -42,6 +42,7 @@ typedef struct Options
 	int			partitions;
 	bool		csv;
 	bool		one_by_one;		/* wait for each row's acknowledgement */
+	bool		exists;			/* the topic is not created */
 	const char *file;			/* NULL: a topic */
 	const char *bootstrap;
 	const char *topic;
@@ -87,6 +88,7 @@ usage(void)
 			"  -p PARTITIONS  number of partitions of the topic\n"
 			"  -f FORMAT      json or csv\n"
 			"  -1             one row after the other, each acknowledged before the next\n"
+			"  -e             the topic exists\n"
 			"  -X NAME=VALUE  set a property of the client\n");
 	exit(2);
 }
@@ -123,7 +125,7 @@ parse_options(int argc, char **argv, rd_kafka_conf_t *conf, Options *options)
 {
 	int			opt;
 
-	while ((opt = getopt(argc, argv, "n:p:f:o:X:1")) != -1)
+	while ((opt = getopt(argc, argv, "n:p:f:o:X:1e")) != -1)
 	{
 		if (opt == 'n')
 			options->rows = atoll(optarg);
@@ -135,6 +137,8 @@ parse_options(int argc, char **argv, rd_kafka_conf_t *conf, Options *options)
 			options->csv = false;
 		else if (opt == '1')
 			options->one_by_one = true;
+		else if (opt == 'e')
+			options->exists = true;
 		else if (opt == 'o')
 			options->file = optarg;
 		else if (opt == 'X')
@@ -193,7 +197,7 @@ fill_file(const Options *options)
 }
 
 /*
- * Creates the topic, produces the rows and returns the bytes of their values.
+ * Creates the topic, if it is to, produces the rows and returns the bytes of their values.
  *
  * Returns only when the broker has acknowledged every row.
  */
@@ -214,8 +218,11 @@ fill_topic(const Options *options, rd_kafka_conf_t *conf)
 	if (client == NULL)
 		fail("could not create a client: %s", errstr);
 
-	create_topic(client, options);
-	await_leaders(client, options);
+	if (!options->exists)
+	{
+		create_topic(client, options);
+		await_leaders(client, options);
+	}
 	bytes = produce_rows(client, options);
 	if (rd_kafka_flush(client, FLUSH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		fail("%d messages were not acknowledged within %d seconds",

@@ -76,6 +76,21 @@ class Broker:
         """Create a topic, with rows if asked for."""
         return raw("raw_producer", *flags(options), self.bootstrap, topic)
 
+    def send_at_once(self, topic, clients, rows):
+        """Have so many clients send rows to a topic, each one after the other.
+
+        Every row is acknowledged before the next.  Return the seconds.
+        """
+        command = [HERE / "raw_producer", "-1", "-e", "-n", str(rows),
+                   "-X", "acks=all", "-X", "linger.ms=0",
+                   "-X", "enable.idempotence=true", self.bootstrap, topic]
+        start = time.monotonic()
+        running = [subprocess.Popen(command, stdout=subprocess.DEVNULL)
+                   for _ in range(clients)]
+        if any([client.wait() for client in running]):
+            raise Failed("a raw producer failed")
+        return time.monotonic() - start
+
     def read(self, topic):
         """Read a whole topic at the limit's speed."""
         return raw("raw_consumer", self.bootstrap, topic)
