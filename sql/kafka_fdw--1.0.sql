@@ -18,11 +18,15 @@ CREATE FUNCTION kafka.fdw_handler()
 RETURNS pg_catalog.fdw_handler
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'kafka_fdw_handler';
+COMMENT ON FUNCTION kafka.fdw_handler() IS
+'handler of the foreign data wrapper kafka_fdw';
 
 CREATE FUNCTION kafka.fdw_validator(options pg_catalog.text[], catalog pg_catalog.oid)
 RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'kafka_fdw_validator';
+COMMENT ON FUNCTION kafka.fdw_validator(pg_catalog.text[], pg_catalog.oid) IS
+'checks options of servers, user mappings, foreign tables and columns of the foreign data wrapper kafka_fdw';
 
 CREATE FOREIGN DATA WRAPPER kafka_fdw
 	HANDLER kafka.fdw_handler
