@@ -103,13 +103,23 @@ is(state('again'), 'retrying', 'the old library does not touch what it does not 
 quick('ALTER EXTENSION UPDATE back', q(ALTER EXTENSION kafka_fdw UPDATE TO '1.0'), 'again');
 $node->safe_psql('again', q(SELECT kafka.enable_subscription('n')));
 is($node->count_once('n', 'again'), $n, 'and goes on when the versions agree');
+
+# the same while the worker asks a broker that will not answer within ten minutes
+$node->safe_psql('again', q(ALTER SERVER broker OPTIONS (SET bootstrap_servers '127.0.0.1:1', ADD timeout '600000')));
+$node->wait_true(q(SELECT state = 'connecting' FROM kafka.stat_subscription), 'again');
+quick('ALTER EXTENSION UPDATE without broker', q(ALTER EXTENSION kafka_fdw UPDATE TO '1.0.1'), 'again');
+ok($node->wait_true(q(SELECT state = 'retrying' AND last_error ~ 'has version 1.0.1' FROM kafka.stat_subscription), 'again'),
+	'is noticed by the worker');
+quick('ALTER EXTENSION UPDATE back without broker', q(ALTER EXTENSION kafka_fdw UPDATE TO '1.0'), 'again');
+my $bootstrap = $broker->bootstrap;
+$node->safe_psql('again', "ALTER SERVER broker OPTIONS (SET bootstrap_servers '$bootstrap', DROP timeout)");
+is($node->count_once('n', 'again'), $n, 'which goes on when all agree and the broker is there');
 unlink "$directory/kafka_fdw--1.0--1.0.1.sql", "$directory/kafka_fdw--1.0.1--1.0.sql";
 
 # a server that is mended is tried at once, not after the 8 s that the worker would wait
 $node->safe_psql('again', q(ALTER SERVER broker OPTIONS (SET bootstrap_servers '127.0.0.1:1', ADD timeout '200')));
 $node->wait_true('SELECT retries >= 4 FROM kafka.stat_subscription', 'again')
   or die 'the worker does not retry';
-my $bootstrap = $broker->bootstrap;
 ten();
 my $seconds = KafkaIngest::seconds(
 	sub {
