@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * catalog.c
- *	  The tables kafka.subscription and kafka.subscription_error.
+ *	  The table kafka.subscription.
  *
  * NOTES
  *	  The tables are used only if they belong to the extension, for a worker
@@ -29,7 +29,6 @@
 #include "ingest/catalog_sql.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -99,49 +98,12 @@ static KafkaStatement settle_copy = {
 static KafkaStatement select_version = {
 	"SELECT extversion FROM pg_extension WHERE extname = 'kafka_fdw'"
 };
-static KafkaStatement select_error = {
-	"SELECT error FROM kafka.subscription_error WHERE subscription = $1",
-	1, {TEXTOID}
-};
-static KafkaStatement delete_error = {
-	"DELETE FROM kafka.subscription_error WHERE subscription = $1",
-	1, {TEXTOID}
-};
-static KafkaStatement insert_error = {
-	"INSERT INTO kafka.subscription_error "
-	"(subscription, error, raised_at, topic, partition, \"offset\") "
-	"VALUES ($1, $2, now(), $3, $4, $5)",
-	5, {TEXTOID, TEXTOID, TEXTOID, INT4OID, INT8OID}
-};
-static KafkaStatement select_stopped_at = {
-	"SELECT topic, partition, \"offset\" FROM kafka.subscription_error "
-	"WHERE subscription = $1 AND topic IS NOT NULL",
-	1, {TEXTOID}
-};
-
-static const char *const mode_names[] = {
-	[KAFKA_MODE_INSERT] = "insert",
-	[KAFKA_MODE_UPSERT] = "upsert"
-};
-static const char *const bad_message_names[] = {
-	[KAFKA_BAD_STOP] = "stop",
-	[KAFKA_BAD_SKIP] = "skip",
-	[KAFKA_BAD_DEAD_LETTER] = "dead_letter"
-};
-
 static void put_values(const KafkaSubscription *subscription, Datum *values,
 					   bool *nulls);
 static KafkaSubscription *get_subscription(KafkaStatement *statement,
 										   Datum key);
 static KafkaSubscription *read_subscription(const KafkaCatalogScope *scope,
 											int row);
-static char *get_text(int row, int column);
-static List *get_names(int row, int column);
-static Bitmapset *get_numbers(int row, int column);
-static Datum text_or_null(const char *text, bool *isnull);
-static Datum names_or_null(const List *names, bool *isnull);
-static Datum numbers_or_null(const Bitmapset *numbers, bool *isnull);
-static int	find_name(const char *const *names, int n, const char *name);
 
 /*
  * kafka_catalog_relation
@@ -336,14 +298,14 @@ put_values(const KafkaSubscription *subscription, Datum *values, bool *nulls)
 	values[10] = CStringGetTextDatum(subscription->identity);
 	values[11] = ObjectIdGetDatum(subscription->target);
 	nulls[11] = !OidIsValid(subscription->target);
-	values[12] = text_or_null(subscription->command, &nulls[12]);
-	values[13] = names_or_null(subscription->key_columns, &nulls[13]);
-	values[14] = numbers_or_null(subscription->partitions, &nulls[14]);
-	values[15] = text_or_null(subscription->dead_letter_topic, &nulls[15]);
+	values[12] = kafka_catalog_put_text(subscription->command, &nulls[12]);
+	values[13] = kafka_catalog_put_names(subscription->key_columns, &nulls[13]);
+	values[14] = kafka_catalog_put_numbers(subscription->partitions, &nulls[14]);
+	values[15] = kafka_catalog_put_text(subscription->dead_letter_topic, &nulls[15]);
 	values[16] = Int32GetDatum(subscription->error_limit);
 	nulls[16] = subscription->error_limit == 0;
-	values[17] = text_or_null(subscription->group_id, &nulls[17]);
-	values[18] = text_or_null(subscription->search_path, &nulls[18]);
+	values[17] = kafka_catalog_put_text(subscription->group_id, &nulls[17]);
+	values[18] = kafka_catalog_put_text(subscription->search_path, &nulls[18]);
 }
 
 /*
@@ -406,83 +368,6 @@ kafka_catalog_settle(const KafkaSubscription *subscription, bool adopt)
 }
 
 /*
- * kafka_catalog_error
- *		Returns the error that stopped the subscription, or NULL.
- */
-char *
-kafka_catalog_error(const KafkaSubscription *subscription)
-{
-	KafkaCatalogScope scope;
-	Datum		values[] = {CStringGetTextDatum(subscription->name)};
-	char	   *error = NULL;
-
-	kafka_catalog_enter(&scope);
-	kafka_catalog_run(&select_error, values, NULL);
-	if (SPI_processed > 0)
-		error = MemoryContextStrdup(scope.context,
-									TextDatumGetCString(kafka_catalog_column(0, 1)));
-	kafka_catalog_leave(&scope);
-	return error;
-}
-
-/*
- * kafka_catalog_stopped_at
- *		Returns, as a position, the message whose error has stopped the
- *		subscription; false when no message has.
- */
-bool
-kafka_catalog_stopped_at(const KafkaSubscription *subscription,
-						 KafkaPosition *message)
-{
-	KafkaCatalogScope scope;
-	Datum		values[] = {CStringGetTextDatum(subscription->name)};
-	bool		found;
-
-	kafka_catalog_enter(&scope);
-	kafka_catalog_run(&select_stopped_at, values, NULL);
-	found = SPI_processed > 0;
-	if (found)
-	{
-		message->topic = MemoryContextStrdup(scope.context,
-											 TextDatumGetCString(kafka_catalog_column(0, 1)));
-		message->partition = DatumGetInt32(kafka_catalog_column(0, 2));
-		message->next_offset = DatumGetInt64(kafka_catalog_column(0, 3));
-	}
-	kafka_catalog_leave(&scope);
-	return found;
-}
-
-/*
- * kafka_catalog_set_error
- *		Stores the error that stops the subscription, or, for NULL, that there
- *		is none; message, unless NULL, is the one that it is about.
- */
-void
-kafka_catalog_set_error(const KafkaSubscription *subscription,
-						const char *error, const KafkaMessage *message)
-{
-	KafkaCatalogScope scope;
-	bool		nulls[] = {false, false, message == NULL, message == NULL,
-	message == NULL};
-	Datum		values[5] = {CStringGetTextDatum(subscription->name)};
-
-	kafka_catalog_enter(&scope);
-	kafka_catalog_run(&delete_error, values, NULL);
-	if (error != NULL)
-	{
-		values[1] = CStringGetTextDatum(error);
-		if (message != NULL)
-		{
-			values[2] = CStringGetTextDatum(message->topic);
-			values[3] = Int32GetDatum(message->partition);
-			values[4] = Int64GetDatum(message->offset);
-		}
-		kafka_catalog_run(&insert_error, values, nulls);
-	}
-	kafka_catalog_leave(&scope);
-}
-
-/*
  * kafka_subscription_reads
  *		Says whether the subscription reads the partitions of this number.
  */
@@ -512,53 +397,6 @@ kafka_subscription_worker(const KafkaSubscription *subscription,
 	return (hash % subscription->workers + rank) % subscription->workers;
 }
 
-const char *
-kafka_mode_name(KafkaSubscriptionMode mode)
-{
-	return mode_names[mode];
-}
-
-/*
- * kafka_mode_by_name
- *		Sets *mode; false when there is none of that name.
- */
-bool
-kafka_mode_by_name(const char *name, KafkaSubscriptionMode *mode)
-{
-	int			i = find_name(mode_names, lengthof(mode_names), name);
-
-	*mode = (KafkaSubscriptionMode) Max(i, 0);
-	return i >= 0;
-}
-
-const char *
-kafka_bad_message_name(KafkaBadMessage on_error)
-{
-	return bad_message_names[on_error];
-}
-
-/*
- * kafka_bad_message_by_name
- *		Sets *on_error; false when there is none of that name.
- */
-bool
-kafka_bad_message_by_name(const char *name, KafkaBadMessage *on_error)
-{
-	int			i = find_name(bad_message_names, lengthof(bad_message_names), name);
-
-	*on_error = (KafkaBadMessage) Max(i, 0);
-	return i >= 0;
-}
-
-static int
-find_name(const char *const *names, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	return -1;
-}
-
 static KafkaSubscription *
 get_subscription(KafkaStatement *statement, Datum key)
 {
@@ -585,120 +423,31 @@ read_subscription(const KafkaCatalogScope *scope, int row)
 	Datum		value;
 	bool		isnull;
 
-	subscription->name = get_text(row, 1);
+	subscription->name = kafka_catalog_text(row, 1);
 	subscription->id = DatumGetInt32(kafka_catalog_column(row, 2));
 	subscription->owner = DatumGetObjectId(kafka_catalog_column(row, 3));
 	subscription->source = DatumGetObjectId(kafka_catalog_column(row, 4));
-	subscription->topic = get_text(row, 5);
-	if (!kafka_mode_by_name(get_text(row, 6), &subscription->mode))
+	subscription->topic = kafka_catalog_text(row, 5);
+	if (!kafka_mode_by_name(kafka_catalog_text(row, 6), &subscription->mode))
 		elog(ERROR, "unknown mode of subscription \"%s\"", subscription->name);
 	subscription->workers = DatumGetInt32(kafka_catalog_column(row, 7));
 	subscription->batch_rows = DatumGetInt32(kafka_catalog_column(row, 8));
 	subscription->batch_interval = DatumGetInt32(kafka_catalog_column(row, 9));
-	if (!kafka_bad_message_by_name(get_text(row, 10), &subscription->on_error))
+	if (!kafka_bad_message_by_name(kafka_catalog_text(row, 10), &subscription->on_error))
 		elog(ERROR, "unknown on_error of subscription \"%s\"", subscription->name);
 	subscription->enabled = DatumGetBool(kafka_catalog_column(row, 11));
-	subscription->identity = get_text(row, 12);
+	subscription->identity = kafka_catalog_text(row, 12);
 	subscription->version = DatumGetTransactionId(kafka_catalog_column(row, 13));
 	value = kafka_catalog_column_or_null(row, 14, &isnull);
 	subscription->target = isnull ? InvalidOid : DatumGetObjectId(value);
-	subscription->command = get_text(row, 15);
-	subscription->key_columns = get_names(row, 16);
-	subscription->partitions = get_numbers(row, 17);
-	subscription->dead_letter_topic = get_text(row, 18);
+	subscription->command = kafka_catalog_text(row, 15);
+	subscription->key_columns = kafka_catalog_names(row, 16);
+	subscription->partitions = kafka_catalog_numbers(row, 17);
+	subscription->dead_letter_topic = kafka_catalog_text(row, 18);
 	value = kafka_catalog_column_or_null(row, 19, &isnull);
 	subscription->error_limit = isnull ? 0 : DatumGetInt32(value);
-	subscription->group_id = get_text(row, 20);
-	subscription->search_path = get_text(row, 21);
+	subscription->group_id = kafka_catalog_text(row, 20);
+	subscription->search_path = kafka_catalog_text(row, 21);
 	MemoryContextSwitchTo(old);
 	return subscription;
-}
-
-/*
- * Returns a text of the last result, or NULL.
- */
-static char *
-get_text(int row, int column)
-{
-	bool		isnull;
-	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-/*
- * Returns the strings of a text[] of the last result; NULL has none.
- */
-static List *
-get_names(int row, int column)
-{
-	bool		isnull;
-	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
-	List	   *names = NIL;
-	Datum	   *elements;
-	int			n;
-
-	if (isnull)
-		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false,
-					  TYPALIGN_INT, &elements, NULL, &n);
-	for (int i = 0; i < n; i++)
-		names = lappend(names, TextDatumGetCString(elements[i]));
-	return names;
-}
-
-/*
- * Returns the numbers of an int4[] of the last result; NULL has none.
- */
-static Bitmapset *
-get_numbers(int row, int column)
-{
-	bool		isnull;
-	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
-	Bitmapset  *numbers = NULL;
-	Datum	   *elements;
-	int			n;
-
-	if (isnull)
-		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), INT4OID, sizeof(int32), true,
-					  TYPALIGN_INT, &elements, NULL, &n);
-	for (int i = 0; i < n; i++)
-		numbers = bms_add_member(numbers, DatumGetInt32(elements[i]));
-	return numbers;
-}
-
-static Datum
-text_or_null(const char *text, bool *isnull)
-{
-	*isnull = text == NULL;
-
-	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-static Datum
-names_or_null(const List *names, bool *isnull)
-{
-	Datum	   *elements = palloc_array(Datum, list_length(names));
-	ListCell   *lc;
-
-	*isnull = names == NIL;
-	foreach(lc, names)
-		elements[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
-	return PointerGetDatum(construct_array(elements, list_length(names),
-										   TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-static Datum
-numbers_or_null(const Bitmapset *numbers, bool *isnull)
-{
-	Datum	   *elements = palloc_array(Datum, bms_num_members(numbers));
-	int			member = -1;
-	int			n = 0;
-
-	*isnull = numbers == NULL;
-	while ((member = bms_next_member(numbers, member)) >= 0)
-		elements[n++] = Int32GetDatum(member);
-	return PointerGetDatum(construct_array(elements, n, INT4OID,
-										   sizeof(int32), true, TYPALIGN_INT));
 }

@@ -118,6 +118,7 @@ extern bool kafka_subscription_reads(const KafkaSubscription *subscription,
 extern int	kafka_subscription_worker(const KafkaSubscription *subscription,
 									  const char *topic, int32 partition);
 
+/* catalog_error.c */
 extern char *kafka_catalog_error(const KafkaSubscription *subscription);
 extern bool kafka_catalog_stopped_at(const KafkaSubscription *subscription,
 									 KafkaPosition *message);
@@ -125,6 +126,7 @@ extern void kafka_catalog_set_error(const KafkaSubscription *subscription,
 									const char *error,
 									const KafkaMessage *message);
 
+/* catalog_names.c */
 extern const char *kafka_mode_name(KafkaSubscriptionMode mode);
 extern bool kafka_mode_by_name(const char *name, KafkaSubscriptionMode *mode);
 extern const char *kafka_bad_message_name(KafkaBadMessage on_error);

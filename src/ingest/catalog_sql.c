@@ -13,9 +13,13 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
 #include "ingest/catalog.h"
 #include "ingest/catalog_sql.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/syscache.h"
 
@@ -121,4 +125,108 @@ kafka_catalog_column_or_null(int row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 						 column, isnull);
+}
+
+/*
+ * kafka_catalog_text
+ *		Returns a text of the last result, or NULL.
+ */
+char *
+kafka_catalog_text(int row, int column)
+{
+	bool		isnull;
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * kafka_catalog_names
+ *		Returns the strings of a text[] of the last result; NULL has none.
+ */
+List *
+kafka_catalog_names(int row, int column)
+{
+	bool		isnull;
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
+	List	   *names = NIL;
+	Datum	   *elements;
+	int			n;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false,
+					  TYPALIGN_INT, &elements, NULL, &n);
+	for (int i = 0; i < n; i++)
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	return names;
+}
+
+/*
+ * kafka_catalog_numbers
+ *		Returns the numbers of an int4[] of the last result; NULL has none.
+ */
+Bitmapset *
+kafka_catalog_numbers(int row, int column)
+{
+	bool		isnull;
+	Datum		value = kafka_catalog_column_or_null(row, column, &isnull);
+	Bitmapset  *numbers = NULL;
+	Datum	   *elements;
+	int			n;
+
+	if (isnull)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), INT4OID, sizeof(int32), true,
+					  TYPALIGN_INT, &elements, NULL, &n);
+	for (int i = 0; i < n; i++)
+		numbers = bms_add_member(numbers, DatumGetInt32(elements[i]));
+	return numbers;
+}
+
+/*
+ * kafka_catalog_put_text
+ *		Returns a text as a parameter; NULL where there is none.
+ */
+Datum
+kafka_catalog_put_text(const char *text, bool *isnull)
+{
+	*isnull = text == NULL;
+
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/*
+ * kafka_catalog_put_names
+ *		Returns strings as a text[]; NULL where there are none.
+ */
+Datum
+kafka_catalog_put_names(const List *names, bool *isnull)
+{
+	Datum	   *elements = palloc_array(Datum, list_length(names));
+	ListCell   *lc;
+
+	*isnull = names == NIL;
+	foreach(lc, names)
+		elements[foreach_current_index(lc)] = CStringGetTextDatum(lfirst(lc));
+	return PointerGetDatum(construct_array(elements, list_length(names),
+										   TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * kafka_catalog_put_numbers
+ *		Returns numbers as an int4[]; NULL where there are none.
+ */
+Datum
+kafka_catalog_put_numbers(const Bitmapset *numbers, bool *isnull)
+{
+	Datum	   *elements = palloc_array(Datum, bms_num_members(numbers));
+	int			member = -1;
+	int			n = 0;
+
+	*isnull = numbers == NULL;
+	while ((member = bms_next_member(numbers, member)) >= 0)
+		elements[n++] = Int32GetDatum(member);
+	return PointerGetDatum(construct_array(elements, n, INT4OID,
+										   sizeof(int32), true, TYPALIGN_INT));
 }

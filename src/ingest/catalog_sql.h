@@ -40,5 +40,11 @@ extern void kafka_catalog_run(KafkaStatement *statement, Datum *values,
 							  const bool *nulls);
 extern Datum kafka_catalog_column(int row, int column);
 extern Datum kafka_catalog_column_or_null(int row, int column, bool *isnull);
+extern char *kafka_catalog_text(int row, int column);
+extern List *kafka_catalog_names(int row, int column);
+extern Bitmapset *kafka_catalog_numbers(int row, int column);
+extern Datum kafka_catalog_put_text(const char *text, bool *isnull);
+extern Datum kafka_catalog_put_names(const List *names, bool *isnull);
+extern Datum kafka_catalog_put_numbers(const Bitmapset *numbers, bool *isnull);
 
 #endif							/* KAFKA_CATALOG_SQL_H */

@@ -42,10 +42,14 @@
 #define POLL_MESSAGES 1000
 #define PROVER_PATIENCE 500		/* ms until it is not trusted any more */
 
+/* Says where a partition, by index, has something to read, if it has. */
+typedef bool (*FindPlace) (KafkaWorker *worker, int i, KafkaRange *range);
+
 static bool is_asked(KafkaWorker *worker, int i);
 static bool has_proof(const KafkaWorkerPartition *partition);
 static void check_epochs(KafkaWorker *worker);
 static void read_proofs(KafkaWorker *worker);
+static bool place_of_proof(KafkaWorker *worker, int i, KafkaRange *range);
 static void look_closer(KafkaWorker *worker);
 static void check_closely(KafkaWorker *worker);
 static void check_compacted(KafkaWorker *worker, KafkaWorkerPartition *partition,
@@ -54,6 +58,8 @@ static const KafkaPartitionOffsets *find_offsets(KafkaWorker *worker,
 												 const KafkaWorkerPartition *partition);
 static void find_proofs(KafkaWorker *worker);
 static void search_proofs(KafkaWorker *worker);
+static bool place_of_position(KafkaWorker *worker, int i, KafkaRange *range);
+static void read_places(KafkaWorker *worker, FindPlace find);
 static void store_proofs(KafkaWorker *worker);
 static void open_prover(KafkaWorker *worker);
 static void renew_prover(KafkaWorker *worker);
@@ -187,30 +193,24 @@ check_epochs(KafkaWorker *worker)
 static void
 read_proofs(KafkaWorker *worker)
 {
-	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
-	KafkaWorkerPartition **partitions = palloc_array(KafkaWorkerPartition *,
-													 worker->npartitions);
-	int			n = 0;
+	read_places(worker, place_of_proof);
+}
 
-	for (int i = 0; i < worker->npartitions; i++)
-	{
-		KafkaWorkerPartition *partition = &worker->partitions[i];
-		const KafkaPartitionOffsets *offsets;
+/*
+ * A FindPlace of the proof of a partition that is asked.
+ */
+static bool
+place_of_proof(KafkaWorker *worker, int i, KafkaRange *range)
+{
+	const KafkaWorkerPartition *partition = &worker->partitions[i];
+	const KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
 
-		partition->found = KAFKA_PROOF_MISSING;
-		offsets = find_offsets(worker, partition);
-		if (!is_asked(worker, i) ||
-			(offsets != NULL && partition->proof.offset < offsets->low))
-			continue;
-		ranges[n].topic = partition->topic;
-		ranges[n].partition = partition->partition;
-		ranges[n].start = partition->proof.offset;
-		ranges[n].end = partition->proof.offset + 1;
-		partitions[n++] = partition;
-	}
-	read_ranges(worker, ranges, partitions, n);
-	pfree(partitions);
-	pfree(ranges);
+	range->topic = partition->topic;
+	range->partition = partition->partition;
+	range->start = partition->proof.offset;
+	range->end = partition->proof.offset + 1;
+	return is_asked(worker, i) &&
+		(offsets == NULL || partition->proof.offset >= offsets->low);
 }
 
 /*
@@ -319,10 +319,32 @@ find_proofs(KafkaWorker *worker)
 
 /*
  * Looks for a message close to the position of each partition that has no
- * proof, and stores what is found.
+ * proof.
  */
 static void
 search_proofs(KafkaWorker *worker)
+{
+	read_places(worker, place_of_position);
+}
+
+/*
+ * A FindPlace close to the position of a partition without a proof.
+ */
+static bool
+place_of_position(KafkaWorker *worker, int i, KafkaRange *range)
+{
+	const KafkaWorkerPartition *partition = &worker->partitions[i];
+	const KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
+
+	return !has_proof(partition) && offsets != NULL &&
+		kafka_proof_place(offsets, partition->seen, range);
+}
+
+/*
+ * Reads from all partitions that have such a place.
+ */
+static void
+read_places(KafkaWorker *worker, FindPlace find)
 {
 	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
 	KafkaWorkerPartition **partitions = palloc_array(KafkaWorkerPartition *,
@@ -331,14 +353,9 @@ search_proofs(KafkaWorker *worker)
 
 	for (int i = 0; i < worker->npartitions; i++)
 	{
-		KafkaWorkerPartition *partition = &worker->partitions[i];
-		const KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
-
-		partition->found = KAFKA_PROOF_MISSING;
-		if (has_proof(partition) || offsets == NULL)
-			continue;
-		if (kafka_proof_place(offsets, partition->seen, &ranges[n]))
-			partitions[n++] = partition;
+		worker->partitions[i].found = KAFKA_PROOF_MISSING;
+		if (find(worker, i, &ranges[n]))
+			partitions[n++] = &worker->partitions[i];
 	}
 	read_ranges(worker, ranges, partitions, n);
 	pfree(partitions);
