@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "client/consumer_internal.h"
+#include "client/shown.h"
 #include "compat.h"
 #include "topics.h"
 
@@ -35,6 +36,8 @@ typedef struct TimesCall
 	rd_kafka_topic_partition_list_t *offsets;
 } TimesCall;
 
+static int	ask_for_offsets(KafkaConsumer *consumer, const List *topics,
+							KafkaPartitionOffsets **offsets);
 static int	compare_names(const ListCell *a, const ListCell *b);
 static const char *find_name(const List *topics, const char *name);
 static OffsetsCall *make_offsets_call(const List *topics);
@@ -97,12 +100,27 @@ compare_names(const ListCell *a, const ListCell *b)
  *		Asks for the offsets of all partitions of some topics, and returns
  *		their number and a palloc'd array, ordered by topic and partition.
  *
- * The array points to the names in the list.  Raises an ERROR when one of the
- * topics does not exist, or when no answer comes within the timeout.
+ * The array points to the names in the list.  What the session itself has
+ * committed is waited for.  Raises an ERROR when one of the topics does not
+ * exist, or when no answer comes within the timeout.
  */
 int
 kafka_consumer_offsets(KafkaConsumer *consumer, const List *topics,
 					   KafkaPartitionOffsets **offsets)
+{
+	int			n = ask_for_offsets(consumer, topics, offsets);
+
+	while (kafka_shown_wait(consumer->handle->serverid, *offsets, n))
+	{
+		pfree(*offsets);
+		n = ask_for_offsets(consumer, topics, offsets);
+	}
+	return n;
+}
+
+static int
+ask_for_offsets(KafkaConsumer *consumer, const List *topics,
+				KafkaPartitionOffsets **offsets)
 {
 	OffsetsCall *call = make_offsets_call(topics);
 	rd_kafka_resp_err_t err;

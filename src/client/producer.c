@@ -64,6 +64,7 @@ kafka_producer_begin(const KafkaClientOptions *options)
 	KafkaProducer *producer = kafka_producer_open(options);
 
 	producer->transactional = true;
+	producer->places = palloc_array(KafkaShownOffset, KAFKA_SHOWN_OFFSETS);
 	kafka_transaction_begin(producer->handle);
 	return producer;
 }
@@ -76,6 +77,8 @@ void
 kafka_producer_commit(KafkaProducer *producer)
 {
 	kafka_transaction_commit(producer->handle);
+	kafka_shown_expect(producer->handle->serverid, producer->places,
+					   producer->nplaces);
 }
 
 /*
@@ -297,7 +300,8 @@ take_reports(void *owner, rd_kafka_event_t *event)
 static void
 take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 {
-	KafkaDelivery *delivery = raw->_private;
+	uintptr_t	opaque = (uintptr_t) raw->_private;
+	KafkaDelivery *delivery = (opaque & 1) ? NULL : raw->_private;
 
 	if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR)
 	{
@@ -309,6 +313,7 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 		if (producer->failed++ == 0)
 		{
 			producer->first_error = raw->err;
+			producer->first_number = (opaque & 1) ? opaque >> 1 : 0;
 			producer->first_partition = raw->partition;
 			strlcpy(producer->first_topic, rd_kafka_topic_name(raw->rkt),
 					sizeof(producer->first_topic));
@@ -316,6 +321,10 @@ take_report(KafkaProducer *producer, const rd_kafka_message_t *raw)
 		return;
 	}
 	producer->delivered++;
+	if (producer->transactional)
+		kafka_shown_note(producer->places, &producer->nplaces,
+						 &producer->last_place, rd_kafka_topic_name(raw->rkt),
+						 raw->partition, raw->offset);
 	if (delivery != NULL)
 	{
 		delivery->partition = raw->partition;
@@ -342,6 +351,7 @@ static rd_kafka_resp_err_t
 try_send(KafkaProducer *producer, const KafkaMessage *message,
 		 KafkaDelivery *delivery)
 {
+	void	   *opaque = kafka_producer_opaque(producer->sent + 1, delivery);
 	rd_kafka_vu_t fixed[8];
 	rd_kafka_vu_t *vu = fixed;
 	size_t		n = 0;
@@ -359,7 +369,7 @@ try_send(KafkaProducer *producer, const KafkaMessage *message,
 							 RD_KAFKA_MSG_F_COPY,
 							 unconstify(char *, message->value),
 							 message->value_len, message->key, message->key_len,
-							 delivery) == 0)
+							 opaque) == 0)
 			return err;
 		if (!producer->transactional)
 			return rd_kafka_last_error();
@@ -380,7 +390,7 @@ try_send(KafkaProducer *producer, const KafkaMessage *message,
 	vu[n].u.mem.ptr = unconstify(char *, message->key);
 	vu[n++].u.mem.size = message->key_len;
 	vu[n].vtype = RD_KAFKA_VTYPE_OPAQUE;
-	vu[n++].u.ptr = delivery;
+	vu[n++].u.ptr = opaque;
 	if (message->timestamp != KAFKA_TIMESTAMP_UNKNOWN)
 	{
 		vu[n].vtype = RD_KAFKA_VTYPE_TIMESTAMP;

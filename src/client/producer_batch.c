@@ -96,11 +96,14 @@ static int
 try_batch(KafkaProducer *producer, int from)
 {
 	int			n = producer->batched - from;
-	int			taken = rd_kafka_produce_batch(producer->rkt,
-											   RD_KAFKA_PARTITION_UA,
-											   RD_KAFKA_MSG_F_COPY,
-											   producer->batch + from, n);
+	int			taken;
 
+	for (int i = 0; i < n; i++)
+		producer->batch[from + i]._private =
+			kafka_producer_opaque(producer->sent + 1 + i, NULL);
+	taken = rd_kafka_produce_batch(producer->rkt, RD_KAFKA_PARTITION_UA,
+								   RD_KAFKA_MSG_F_COPY, producer->batch + from,
+								   n);
 	producer->sent += taken;
 	if (taken == n)
 		return producer->batched;

@@ -74,6 +74,7 @@ kafka_producer_raise_failed(KafkaProducer *producer)
 	int64		delivered = producer->delivered;
 	int64		failed = producer->failed;
 	int64		unknown = producer->unknown;
+	char		number[32] = "";
 	char		partition[32] = "";
 	char		doubt[256] = "";
 
@@ -88,6 +89,9 @@ kafka_producer_raise_failed(KafkaProducer *producer)
 		raise_fatal(producer);
 	if (producer->transactional)
 		raise_refused_transaction(producer, failed, sent);
+	if (producer->first_number > 0)
+		snprintf(number, sizeof(number), " that of message " INT64_FORMAT ",",
+				 producer->first_number);
 	if (producer->first_partition >= 0)
 		snprintf(partition, sizeof(partition), " partition %d of",
 				 producer->first_partition);
@@ -100,14 +104,14 @@ kafka_producer_raise_failed(KafkaProducer *producer)
 			 errmsg("could not deliver " INT64_FORMAT " of " INT64_FORMAT " messages to Kafka",
 					failed, sent),
 			 producer->transactional ?
-			 errdetail("The Kafka transaction is aborted. The first failure was in%s topic \"%s\": %s.%s%s",
-					   partition, producer->first_topic,
+			 errdetail("The Kafka transaction is aborted. The first failure was%s in%s topic \"%s\": %s.%s%s",
+					   number, partition, producer->first_topic,
 					   rd_kafka_err2str(producer->first_error),
 					   producer->handle->reason[0] != '\0' ?
 					   " The client's last error: " : "",
 					   producer->handle->reason) :
-			 errdetail(INT64_FORMAT " messages were delivered%s. The first failure was in%s topic \"%s\": %s.%s%s",
-					   delivered, doubt, partition, producer->first_topic,
+			 errdetail(INT64_FORMAT " messages were delivered%s. The first failure was%s in%s topic \"%s\": %s.%s%s",
+					   delivered, doubt, number, partition, producer->first_topic,
 					   rd_kafka_err2str(producer->first_error),
 					   producer->handle->reason[0] != '\0' ?
 					   " The client's last error: " : "",

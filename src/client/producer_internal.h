@@ -10,6 +10,7 @@
 
 #include "client/handle.h"
 #include "client/producer.h"
+#include "client/shown.h"
 #include "compat.h"
 
 struct KafkaProducer
@@ -27,15 +28,33 @@ struct KafkaProducer
 	rd_kafka_message_t *batch;	/* NULL until the first */
 	int			batched;
 
+	/* where the transaction's messages are; NULL without one */
+	KafkaShownOffset *places;
+	int			nplaces;
+	int			last_place;
+
 	/* since the last flush */
 	int64		sent;
 	int64		delivered;
 	int64		failed;			/* not delivered, or nobody knows */
 	int64		unknown;		/* sent, but never acknowledged */
 	rd_kafka_resp_err_t first_error;
-	int32		first_partition;	/* of the first failed message */
+	int64		first_number;	/* of the first failed message; or 0 */
+	int32		first_partition;
 	char		first_topic[256];
 };
+
+/*
+ * What goes with a message to its report: where to put its place, or else an
+ * odd number that tells its own, counted from the last flush.
+ */
+static inline void *
+kafka_producer_opaque(int64 number, KafkaDelivery *delivery)
+{
+	if (delivery != NULL)
+		return delivery;
+	return (void *) (uintptr_t) (number << 1 | 1);
+}
 
 /* producer.c */
 extern void kafka_producer_use_topic(KafkaProducer *producer,

@@ -27,6 +27,9 @@ END $$;
 INSERT INTO cmt (a) VALUES (1);
 INSERT INTO cmt (a, _partition, _offset, _timestamp) VALUES (2, 0, 17, '2018-10-22 14:20:30+00'), (3, NULL, NULL, NULL)
 	RETURNING a, _partition, _offset, _timestamp = '2018-10-22 14:20:30+00' AS timestamp;
+BEGIN;
+INSERT INTO cmt (a) VALUES (0) RETURNING *;
+ROLLBACK;
 SELECT cmt_wait('cmt', 3);
 SELECT a, _offset, _timestamp = '2018-10-22 14:20:30+00' AS timestamp FROM cmt ORDER BY _offset LIMIT 2;
 
@@ -85,6 +88,21 @@ COMMIT;
 SELECT cmt_wait('cmt', 10);
 SELECT a, b FROM cmt WHERE a BETWEEN 20 AND 29 ORDER BY _offset;
 
+-- savepoints 100 deep; a rollback to one in the middle takes those within along
+BEGIN;
+\set ECHO none
+SELECT format('SAVEPOINT s%s', i), format('INSERT INTO cmt (a, b) VALUES (%s, ''deep'')', 2000 + i) FROM generate_series(1, 100) i \gexec
+ROLLBACK TO s81;
+SELECT format('RELEASE s%s', i) FROM generate_series(80, 61, -1) i \gexec
+\set ECHO all
+ROLLBACK TO s51;
+INSERT INTO cmt (a, b) VALUES (2051, 'again');
+RELEASE s1;
+COMMIT;
+SELECT cmt_wait('cmt', 61);
+SELECT count(*), min(a), max(a), string_agg(b, '') FILTER (WHERE b <> 'deep') AS again, bool_and(a = rank) AS in_order
+FROM (SELECT a, b, 2000 + row_number() OVER (ORDER BY _offset) AS rank FROM cmt WHERE a > 2000) x;
+
 -- blocks with exceptions, 100 deep: every seventh fails after what it has called
 CREATE FUNCTION cmt_nested(n int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -102,12 +120,12 @@ BEGIN
 	END;
 END $$;
 SELECT cmt_nested(1001);
-SELECT cmt_wait('cmt', 194);
+SELECT cmt_wait('cmt', 245);
 SELECT count(*), min(a), max(a), count(*) FILTER (WHERE b = 'before'), count(*) FILTER (WHERE b = 'within'),
 	string_agg(a::text, ' ') FILTER (WHERE b = 'failed') AS failed
-FROM cmt WHERE a > 1000;
+FROM cmt WHERE a BETWEEN 1001 AND 2000;
 SELECT bool_and(rank = a) AS in_order
-FROM (SELECT a, 1000 + row_number() OVER (ORDER BY _offset) AS rank FROM cmt WHERE a > 1000 AND b = 'before') x;
+FROM (SELECT a, 1000 + row_number() OVER (ORDER BY _offset) AS rank FROM cmt WHERE a BETWEEN 1001 AND 2000 AND b = 'before') x;
 
 -- more than there is memory for goes to a file, and comes back from there
 SET kafka_fdw.commit_memory = '64kB';
@@ -167,7 +185,7 @@ INSERT INTO cmt_local VALUES (30);
 DECLARE held CURSOR WITH HOLD FOR SELECT kafka.produce('cmt', 'cmt', format('{"a": %s}', i)) FROM generate_series(31, 32) i;
 COMMIT;
 CLOSE held;
-SELECT cmt_wait('cmt', 197);
+SELECT cmt_wait('cmt', 248);
 SELECT a FROM cmt WHERE a BETWEEN 30 AND 39 ORDER BY a;
 
 -- a failed deferred constraint leaves nothing
@@ -185,8 +203,23 @@ BEGIN
 	INSERT INTO cmt (a) VALUES (42);
 END $$;
 CALL cmt_procedure();
-SELECT cmt_wait('cmt', 199);
+SELECT cmt_wait('cmt', 250);
 SELECT a FROM cmt WHERE a BETWEEN 40 AND 49 ORDER BY a;
+
+-- the session itself sees what it has committed
+SELECT kafka.create_topic('cmt', 'cmt_own', 4);
+CREATE FOREIGN TABLE cmt_own (a int, _partition int) SERVER cmt OPTIONS (topic 'cmt_own');
+CREATE PROCEDURE cmt_look(n int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. n LOOP
+		INSERT INTO cmt_own SELECT i, p FROM generate_series(0, 3) p;
+		COMMIT;
+		IF (SELECT count(*) FROM cmt_own) <> 4 * i THEN
+			RAISE 'transaction % is not seen', i;
+		END IF;
+	END LOOP;
+END $$;
+CALL cmt_look(30);
 
 -- two servers, and two tables of different options
 CREATE SERVER cmt2 FOREIGN DATA WRAPPER kafka_fdw OPTIONS (bootstrap_servers :'brokers');
@@ -196,7 +229,7 @@ INSERT INTO cmt (a) VALUES (50);
 INSERT INTO cmt_zstd VALUES (51);
 SELECT kafka.produce('cmt2', 'cmt', '{"a": 52}');
 COMMIT;
-SELECT cmt_wait('cmt', 202);
+SELECT cmt_wait('cmt', 253);
 SELECT a FROM cmt WHERE a BETWEEN 50 AND 59 ORDER BY a;
 
 -- what Kafka refuses at the commit rolls back all
@@ -222,7 +255,7 @@ SELECT kafka.produce('cmt', 'cmt_small', repeat('x', 2000));
 SELECT a FROM cmt_local WHERE a BETWEEN 60 AND 69;
 SELECT a FROM cmt WHERE a BETWEEN 60 AND 69;
 INSERT INTO cmt (a) VALUES (70), (71);
-SELECT cmt_wait('cmt', 204);
+SELECT cmt_wait('cmt', 255);
 SELECT a FROM cmt WHERE a BETWEEN 70 AND 79;
 
 -- what cannot be done
@@ -237,7 +270,7 @@ SELECT kafka.produce_now('cmt', 'cmt', 'x');
 ROLLBACK;
 SELECT a FROM cmt WHERE a = 80;
 
-SELECT kafka.delete_topic('cmt', topic) FROM unnest('{cmt,cmt_spilt,cmt_small,cmt_log0,cmt_log1,cmt_log2}'::text[]) topic;
+SELECT kafka.delete_topic('cmt', topic) FROM unnest('{cmt,cmt_spilt,cmt_small,cmt_own,cmt_log0,cmt_log1,cmt_log2}'::text[]) topic;
 DROP VIEW cmt_messages;
 DROP SERVER cmt CASCADE;
 DROP SERVER cmt2;
@@ -246,3 +279,4 @@ DROP FUNCTION cmt_deferred();
 DROP FUNCTION cmt_nested(int);
 DROP FUNCTION cmt_wait(regclass, bigint);
 DROP PROCEDURE cmt_procedure();
+DROP PROCEDURE cmt_look(int);

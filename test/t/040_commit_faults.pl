@@ -86,9 +86,32 @@ $session->send('SET statement_timeout = 300; BEGIN; ' . sprintf($insert, 20, 100
 ($out, $err) = $session->finish;
 like($err, qr/ERROR:  57014: canceling statement due to statement timeout/, 'statement_timeout ends the commit');
 $session->run('RESET statement_timeout');
+
+# transaction_timeout goes on, and ends the session.
+my $server = $node->safe_psql('postgres', 'SHOW server_version_num');
+if ($server >= 170000)
+{
+	my $other = KafkaCluster::session($node);
+
+	$other->send('SET transaction_timeout = 1000; BEGIN; ' . sprintf($insert, 21, 1000) . '; COMMIT');
+	ok( $node->poll_query_until('postgres',
+			'SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ' . $other->pid),
+		'transaction_timeout ends the session');
+	like(slurp_file($node->logfile), qr/FATAL:  terminating connection due to transaction timeout/, 'with that reason');
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM local WHERE a = 21'), '0', 'transaction_timeout ends the commit');
+}
 $broker->resume;
 gone($session, 1010, 'cancel');
 gone($session, 20, 'timeout');
+gone($session, 21, 'transaction_timeout') if $server >= 170000;
+
+# A session that idles for too long with messages held back.
+my $idle = KafkaCluster::session($node);
+$idle->run('SET idle_in_transaction_session_timeout = 100; BEGIN; ' . sprintf($insert, 22, 1000));
+ok( $node->poll_query_until('postgres',
+		'SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ' . $idle->pid),
+	'idle_in_transaction_session_timeout ends a session');
+gone($session, 22, 'idle in transaction');
 
 # The server itself goes away.
 $broker->pause;

@@ -104,6 +104,20 @@ foreach my $function ('pg_cancel_backend', 'pg_terminate_backend')
 	}
 }
 
+# A client that has gone at the commit does not hear of it, and so it is done.
+foreach my $count (1, 2)
+{
+	my $session = stop_at('committed', $count);
+	my $a = $number;
+
+	$session->{psql}->kill_kill;
+	kill CONT => $session->pid;
+	ok( $node->poll_query_until('postgres',
+			'SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ' . $session->pid),
+		"$count messages: a session whose client has gone ends");
+	ok(KafkaCluster::wait_for(sub { seen($a) eq "$count|1" }), "$count messages: and both have committed");
+}
+
 # Kafka does not answer when it is asked to commit: nobody knows, and that is said.
 $node->safe_psql('postgres', q{ALTER SERVER k OPTIONS (SET timeout '60s', SET "transaction.timeout.ms" '90000')});
 my $session = stop_at('flushed', 10);

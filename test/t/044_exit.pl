@@ -50,6 +50,24 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activit
 my $log = slurp_file($node->logfile);
 unlike($log, qr/was terminated by signal|PANIC|reinitializing/, 'no process has crashed');
 
+# Signals while much is sent and read over TLS.
+$node->safe_psql('postgres', "CREATE FOREIGN TABLE tls_feed (_value text, _partition int) SERVER tls OPTIONS (topic '$topic', format 'raw')");
+my $stormed = KafkaCluster::session($node);
+foreach my $statement ("INSERT INTO tls_feed SELECT repeat('x', 100), i % 2 FROM generate_series(1, 100000) i",
+	"SET kafka_fdw.delivery = immediate; INSERT INTO tls_feed SELECT repeat('y', 100) FROM generate_series(1, 100000)")
+{
+	$stormed->send($statement);
+	foreach (1 .. 300)
+	{
+		kill $_ => $stormed->pid foreach 'USR1', 'HUP', 'ALRM';
+		select(undef, undef, undef, 0.001);
+	}
+	my ($out, $err) = $stormed->finish;
+	is($err, '', "signals do no harm: $statement");
+}
+$stormed->quit;
+unlike(slurp_file($node->logfile), qr/was terminated by signal|PANIC|reinitializing/, 'nor do they end a process');
+
 # and a broker that does not answer does not keep one from ending
 my $session = KafkaCluster::session($node);
 $session->run($scripts{'Kafka transactions'});
