@@ -114,5 +114,20 @@ ok($node->wait_applied('later'), 'a subscription that is moved past the batch go
 is(sql('SELECT count(*), count(*) FILTER (WHERE _offset BETWEEN 100 AND 199) FROM later'), '200|0', 'without it');
 overwrite($batch + 17, $sound);
 
+# A last message that goes beyond the end of its batch, as if it were cut off: the
+# byte before a value is its length.
+$bytes = slurp_file($segment);
+$rest = substr($bytes, $batch + 21, unpack('N', substr($bytes, $batch + 8, 4)) - 9);
+my $length = index($rest, '199,second') - 1;
+is(unpack('C', substr($rest, $length, 1)), 20, 'a length as Kafka has it');
+substr($rest, $length, 1) = chr(126);
+overwrite($batch + 17, pack('N', crc($rest)) . $rest);
+sql(q(ALTER SERVER broker OPTIONS (ADD timeout '5s')));
+($seconds, $err) = KafkaCluster::fails($node, 'SELECT count(*) FROM n_feed');
+like($err, qr/ERROR:  08006: no answer from Kafka for 5000 ms.*DETAIL:  Partition 0 of topic "$topic" has been read to offset 199, of 300/s,
+	'what is cut off is an error that says where');
+is(sql('SELECT count(*) FROM n_feed WHERE _offset < 199'), '199', 'what is before it can be read');
+is(sql('SELECT count(*) FROM n_feed WHERE _offset >= 200'), '100', 'and what is behind it');
+
 $node->stop;
 done_testing();
