@@ -58,12 +58,19 @@ sub begin_session
 
 begin_session($_) foreach 0 .. $sessions - 1;
 
-# More is committed.
+# More is committed, by sessions that begin anew where they have been ended.
 sub goes_on
 {
 	my $kept = sql('SELECT count(*) FROM kept');
 
-	return KafkaCluster::wait_for(sub { sql('SELECT count(*) FROM kept') > $kept + $sessions });
+	return KafkaCluster::wait_for(
+		sub {
+			foreach my $session (0 .. $sessions - 1)
+			{
+				begin_session($session) if waitpid($psql[$session], WNOHANG) != 0;
+			}
+			return sql('SELECT count(*) FROM kept') > $kept + $sessions;
+		});
 }
 
 # The ids of all transactional producers, from Kafka's own logs of them.
@@ -106,10 +113,6 @@ foreach my $number (0 .. $faults - 1)
 	my ($what, $do) = @{ $faults[ $number % @faults ] };
 
 	$do->();
-	foreach my $session (0 .. $sessions - 1)
-	{
-		begin_session($session) if waitpid($psql[$session], WNOHANG) != 0;
-	}
 	ok(goes_on(), "$what: transactions are committed again");
 }
 sql(q(SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stress'));
