@@ -80,7 +80,7 @@ explain_quals(ForeignScanState *node, ExplainState *es)
 
 /*
  * Shows the boxes that the conditions have become, or become now, unless that
- * depends on what runs.
+ * depends on what runs, and so on which of several runs it is.
  */
 static void
 explain_boxes(ForeignScanState *node, ExplainState *es)
@@ -90,12 +90,12 @@ explain_boxes(ForeignScanState *node, ExplainState *es)
 	StringInfoData out;
 	ListCell   *lc;
 
+	if (kafka_quals_need_execution(state->quals) &&
+		(!state->evaluated || node->ss.ps.instrument == NULL ||
+		 node->ss.ps.instrument->nloops > 1))
+		return;
 	if (!state->evaluated)
-	{
-		if (kafka_quals_need_execution(state->quals))
-			return;
 		boxes = kafka_quals_boxes(state->quals, node->ss.ps.ps_ExprContext);
-	}
 	initStringInfo(&out);
 	if (boxes == NIL)
 		appendStringInfoString(&out, "none");

@@ -92,7 +92,7 @@ RESET enable_hashjoin; RESET enable_mergejoin; RESET enable_material;
 -- a nested loop asks for what the outer row says, on the connection it has
 CREATE TABLE scan_outer AS SELECT i % 3 AS p, i AS o FROM generate_series(0, 90, 30) i;
 ANALYZE scan_outer;
-CREATE FUNCTION scan_join(query text) RETURNS TABLE (node text, loops int, messages int) LANGUAGE plpgsql AS $$
+CREATE FUNCTION scan_join(query text) RETURNS TABLE (node text, loops int, messages int, ranges text) LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;
 BEGIN
@@ -101,10 +101,11 @@ BEGIN
 		SELECT plan -> 0 -> 'Plan'
 		UNION ALL
 		SELECT json_array_elements(n.node -> 'Plans') FROM nodes n
-	) SELECT n.node ->> 'Node Type', (n.node ->> 'Actual Loops')::numeric::int, (n.node ->> 'Kafka Messages')::int FROM nodes n;
+	) SELECT n.node ->> 'Node Type', (n.node ->> 'Actual Loops')::numeric::int, (n.node ->> 'Kafka Messages')::int, n.node ->> 'Kafka Ranges' FROM nodes n;
 END $$;
 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off;
 SELECT * FROM scan_join('SELECT count(*) FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o');
+SELECT * FROM scan_join('SELECT count(*) FROM scan WHERE _partition = 0 AND _offset = (SELECT 3)');
 SELECT s._partition, s._offset, a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset = o ORDER BY 2;
 SELECT s.a FROM scan_outer JOIN scan s ON s._partition = p AND s._offset > o + 8 ORDER BY 1 LIMIT 3;
 
