@@ -53,7 +53,7 @@ my $tool = realpath("$lib/../../tools/broker");
 my $admin = "$lib/kafka_admin";
 
 # bounds every call, in seconds; none of them should come near
-my $timeout = 120;
+my $timeout = 240;
 
 my $topic_number = 0;
 my %started;    # folder => process that started it

@@ -123,12 +123,13 @@ sub wait_for
 sub session
 {
 	my ($node) = @_;
-	my $self = bless { in => '', out => '', err => '' }, __PACKAGE__ . '::Session';
+	my $self = bless { in => '', out => '', err => '', timer => IPC::Run::timeout(180) },
+	  __PACKAGE__ . '::Session';
 
 	$self->{psql} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres') ],
 		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err},
-		IPC::Run::timeout(120));
+		$self->{timer});
 	($self->{pid}) = $self->run('SELECT pg_backend_pid()');
 	return $self;
 }
@@ -150,6 +151,7 @@ sub send
 {
 	my ($self, $sql) = @_;
 
+	$self->{timer}->start;    # each command has as long
 	$self->{out} = $self->{err} = '';
 	$self->{in} .= "$sql\n;\n\\echo -=done=-\n\\warn -=done=-\n";
 	$self->{psql}->pump_nb;
@@ -180,6 +182,7 @@ sub quit
 {
 	my ($self) = @_;
 
+	$self->{timer}->start;
 	$self->{in} .= "\\q\n";
 	return $self->{psql}->finish;
 }
