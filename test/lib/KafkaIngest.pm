@@ -146,11 +146,12 @@ sub wait_applied
 {
 	my ($node, $name, $dbname) = @_;
 
-	# who waits may see the batch before the worker counts it
+	# who waits may see the batch before the worker counts it; a test may have
+	# made the search_path a hostile one
 	return $node->wait_true("SELECT kafka.wait_for_subscription('$name', '5 s')",
 		$dbname)
 	  && $node->wait_true(
-		"SELECT count(*) = 0 FROM kafka.stat_subscription WHERE subscription = '$name' AND state = 'applying'",
+		"SET search_path = pg_catalog; SELECT count(*) = 0 FROM kafka.stat_subscription WHERE subscription = '$name' AND state = 'applying'",
 		$dbname);
 }
 
