@@ -103,7 +103,13 @@ take_batch(KafkaConsumer *consumer, int max)
 	got = consumer->raw + consumer->count;
 	n = rd_kafka_consume_batch_queue(consumer->queue, 0, got, max);
 	if (n <= 0)
+	{
+		/* nor is anything left of a range that has ended */
+		if (consumer->wake_fetcher && consumer->range_ended)
+			wake_fetcher(consumer, 0, 0, true);
+		consumer->range_ended = false;
 		return 0;
+	}
 
 	consumer->progress = GetCurrentTimestamp();
 	for (ssize_t i = 0; i < n; i++)
@@ -266,6 +272,7 @@ reach(KafkaConsumer *consumer, KafkaPartitionPosition *position, int64 offset)
 		return;
 	position->at_end = true;
 	consumer->nreading--;
+	consumer->range_ended = true;
 	rd_kafka_consume_stop(consumer->rkts[position - consumer->positions],
 						  position->partition);
 }
@@ -349,7 +356,8 @@ raise_no_answer(KafkaConsumer *consumer)
 
 /*
  * Wakes the fetcher when enough has been taken off the queue since the last
- * time, or all of it.
+ * time, or all of it; the queue is of all partitions, so one that has ended may
+ * have kept others from being fetched.
  */
 static void
 wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes, bool drained)

@@ -30,6 +30,7 @@ struct KafkaConsumer
 	MemoryContextCallback callback;
 	rd_kafka_queue_t *queue;	/* all partitions' messages */
 	bool		wake_fetcher;	/* this librdkafka needs it */
+	bool		range_ended;	/* and the queue has not been empty since */
 	bool		want_headers;	/* messages come with their headers */
 
 	/* from start() to stop(), not in a child context: those go first */
