@@ -55,7 +55,7 @@ sub is_quick
 {
 	my ($name, $action) = @_;
 
-	cmp_ok(KafkaIngest::seconds($action), '<', 5, "$name is quick");
+	cmp_ok(KafkaIngest::seconds($action), '<', KafkaCluster::SOON, "$name is quick");
 	return;
 }
 

@@ -67,10 +67,11 @@ sql(q(SELECT kafka.drop_subscription('fields')))
 sql(q(ALTER SERVER broker OPTIONS (ADD timeout '200')));
 $node->wait_state('low', 'idle');
 my $before = -s $node->logfile;
+my $retries = sql(q(SELECT retries FROM kafka.stat_subscription WHERE subscription = 'low'));
 $broker->stop;
 $pid = $node->worker_pid('low');
 sql("SELECT pg_terminate_backend($pid)");
-$node->wait_true(q(SELECT retries >= 4 FROM kafka.stat_subscription WHERE subscription = 'low'))
+$node->wait_true(qq(SELECT retries >= $retries + 4 FROM kafka.stat_subscription WHERE subscription = 'low'))
   or die 'the worker does not retry';
 my $log = slurp_file($node->logfile, $before);
 my @starts = $log =~ /^(\d+\.\d+) LOG:  worker for Kafka subscription "low" has started/gm;
