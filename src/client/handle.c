@@ -227,7 +227,9 @@ kafka_handle_list(KafkaConnection **connections, int room)
  *		Drops a reference; the last one destroys the instance.
  *
  * Runs in any thread.  A consumer has no group to leave, so nothing here
- * waits for a broker.
+ * waits for a broker.  Its partitions have been stopped, so nothing is fetched
+ * that has not been asked for; and that does not come after its connections'
+ * end (traffic.c).
  */
 void
 kafka_handle_release(KafkaHandle *handle)
@@ -235,6 +237,8 @@ kafka_handle_release(KafkaHandle *handle)
 	if (__atomic_sub_fetch(&handle->refs, 1, __ATOMIC_SEQ_CST) > 0)
 		return;
 	kafka_topic_forget_all(handle);
+	if (handle->rk != NULL && rd_kafka_type(handle->rk) == RD_KAFKA_CONSUMER)
+		kafka_traffic_end(handle->traffic);
 	if (handle->events != NULL)
 		rd_kafka_queue_destroy(handle->events);
 	if (handle->rk != NULL)

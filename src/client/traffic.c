@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * traffic.c
- *	  How much a client has received.
+ *	  How much a client has received, and the end of its connections.
  *
  * NOTES
  *	  librdkafka does not tell how many bytes messages were before they were
@@ -13,6 +13,15 @@
  *	  mutex keeps a descriptor from being closed, and so from being another
  *	  file's, while it is asked.
  *
+ *	  A consumer's connections are closed before it is destroyed.  librdkafka
+ *	  (all versions up to 2.11 at least) disables the queue of its main thread
+ *	  before it ends those of the brokers.  If one of them then handles an answer
+ *	  to a fetch that says OFFSET_OUT_OF_RANGE, it puts a request to reset the
+ *	  offset into the queue, which hands it back to be freed, which is to run it,
+ *	  which makes another one with the partition locked, which is handed back,
+ *	  run, and waits for its own lock; whoever destroys the consumer waits for
+ *	  that thread for ever.  Without connections there is no such answer.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,6 +30,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/traffic.h"
@@ -28,14 +38,25 @@
 /* more than any client has; others are not counted */
 #define MAX_SOCKETS 256
 
+/*
+ * ms that threads may need to close their sockets, which they do at once unless
+ * there is something wrong with the machine; and until they are told again, for
+ * one may have been about to connect.
+ */
+#define PATIENCE 10000
+#define SLICE 10
+
 struct KafkaTraffic
 {
 	pthread_mutex_t mutex;
+	pthread_cond_t none;		/* there is no socket left; monotonic clock */
+	bool		ended;			/* there are to be no more */
 	int			sockets[MAX_SOCKETS];
 	int			nsockets;
 	int64		closed;			/* bytes of those that are closed */
 };
 
+static void wait_for_none(KafkaTraffic *traffic);
 static int64 ask(int fd);
 
 /*
@@ -46,9 +67,15 @@ KafkaTraffic *
 kafka_traffic_make(void)
 {
 	KafkaTraffic *traffic = calloc(1, sizeof(KafkaTraffic));
+	pthread_condattr_t attr;
 
-	if (traffic != NULL)
-		pthread_mutex_init(&traffic->mutex, NULL);
+	if (traffic == NULL)
+		return NULL;
+	pthread_mutex_init(&traffic->mutex, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&traffic->none, &attr);
+	pthread_condattr_destroy(&attr);
 	return traffic;
 }
 
@@ -61,13 +88,53 @@ kafka_traffic_free(KafkaTraffic *traffic)
 {
 	if (traffic == NULL)
 		return;
+	pthread_cond_destroy(&traffic->none);
 	pthread_mutex_destroy(&traffic->mutex);
 	free(traffic);
 }
 
 /*
+ * kafka_traffic_end
+ *		Ends the client's connections, and waits until its threads have noticed;
+ *		there are no new ones.  In any thread.
+ *
+ * What they have received before, they handle first.
+ */
+void
+kafka_traffic_end(KafkaTraffic *traffic)
+{
+	pthread_mutex_lock(&traffic->mutex);
+	traffic->ended = true;
+	for (int ms = 0; traffic->nsockets > 0 && ms < PATIENCE; ms += SLICE)
+	{
+		for (int i = 0; i < traffic->nsockets; i++)
+			shutdown(traffic->sockets[i], SHUT_RDWR);
+		wait_for_none(traffic);
+	}
+	pthread_mutex_unlock(&traffic->mutex);
+}
+
+/*
+ * Waits for a moment until there is no socket left; with the mutex held.
+ */
+static void
+wait_for_none(KafkaTraffic *traffic)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += SLICE * 1000000L;
+	if (until.tv_nsec >= 1000000000L)
+	{
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	pthread_cond_timedwait(&traffic->none, &traffic->mutex, &until);
+}
+
+/*
  * kafka_traffic_socket
- *		In any thread: makes a socket that is counted.
+ *		In any thread: makes a socket that is counted; none after the end.
  */
 int
 kafka_traffic_socket(int domain, int type, int protocol, KafkaTraffic *traffic)
@@ -77,7 +144,13 @@ kafka_traffic_socket(int domain, int type, int protocol, KafkaTraffic *traffic)
 	if (fd < 0)
 		return fd;
 	pthread_mutex_lock(&traffic->mutex);
-	if (traffic->nsockets < MAX_SOCKETS)
+	if (traffic->ended)
+	{
+		close(fd);
+		fd = -1;
+		errno = ECONNABORTED;
+	}
+	else if (traffic->nsockets < MAX_SOCKETS)
 		traffic->sockets[traffic->nsockets++] = fd;
 	pthread_mutex_unlock(&traffic->mutex);
 	return fd;
@@ -101,6 +174,8 @@ kafka_traffic_close(int fd, KafkaTraffic *traffic)
 			break;
 		}
 	rc = close(fd);
+	if (traffic->nsockets == 0)
+		pthread_cond_signal(&traffic->none);
 	pthread_mutex_unlock(&traffic->mutex);
 	return rc;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * traffic.h
- *	  How much a client has received.
+ *	  How much a client has received, and the end of its connections.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,6 +12,7 @@ typedef struct KafkaTraffic KafkaTraffic;
 
 extern KafkaTraffic *kafka_traffic_make(void);
 extern void kafka_traffic_free(KafkaTraffic *traffic);
+extern void kafka_traffic_end(KafkaTraffic *traffic);
 extern int	kafka_traffic_socket(int domain, int type, int protocol,
 								 KafkaTraffic *traffic);
 extern int	kafka_traffic_close(int fd, KafkaTraffic *traffic);

@@ -114,9 +114,20 @@ sub trickle { return $_[0]->_tell('trickle', $_[1]); }
 sub hole { return $_[0]->_tell('hole', 0); }
 sub cut { return $_[0]->_tell('cut', $_[1]); }
 
-=item $proxy->passed, ->cuts
+=item $proxy->stale($topic)
 
-How many bytes have come to clients, and how often connections were reset.
+Says in each answer that has no messages of partition 0 of the topic that the
+offset is out of range, as when the topic was made anew; to clients that do not
+know of topics' ids.
+
+=cut
+
+sub stale { return $_[0]->_tell('stale', $_[1]); }
+
+=item $proxy->passed, ->cuts, ->staled
+
+How many bytes have come to clients, how often connections were reset, and how
+many answers were said to be out of range.
 
 =back
 
@@ -124,6 +135,7 @@ How many bytes have come to clients, and how often connections were reset.
 
 sub passed { return (split / /, $_[0]->_tell('count', 0))[0]; }
 sub cuts { return (split / /, $_[0]->_tell('count', 0))[1]; }
+sub staled { return (split / /, $_[0]->_tell('count', 0))[2]; }
 
 # ---- internals -------------------------------------------------------------
 
@@ -143,7 +155,7 @@ sub _tell
 sub _serve
 {
 	my ($self, $control) = @_;
-	my %state = (mode => 'pass', number => 0, passed => 0, cuts => 0, pairs => []);
+	my %state = (mode => 'pass', number => 0, passed => 0, cuts => 0, staled => 0, pairs => []);
 
 	for (;;)
 	{
@@ -168,7 +180,7 @@ sub _obey
 	return -1 if $read == 0;
 	my ($mode, $number) = split ' ', $line;
 	@$state{qw(mode number)} = ($mode, $number) if $mode ne 'count';
-	syswrite $control, "$state->{passed} $state->{cuts}\n";
+	syswrite $control, "$state->{passed} $state->{cuts} $state->{staled}\n";
 	return 1;
 }
 
@@ -221,10 +233,24 @@ sub _read
 		_close($pair) unless $direction->{bytes};
 		return 1;
 	}
+	_make_stale($state, \$data) if $state->{mode} eq 'stale' && $direction->{slow};
 	my $delay = $state->{mode} eq 'latency' ? $state->{number} / 1000 : 0;
 	push @{ $direction->{queue} }, [ time + $delay, $data ];
 	$direction->{bytes} += $read;
 	return 1;
+}
+
+# In an answer to a fetch, a partition's number and error are followed by three
+# offsets, no aborted transactions, the preferred replica and the size.
+sub _make_stale
+{
+	my ($state, $data) = @_;
+	my $partition = pack('n/a* N N', $state->{number}, 1, 0);
+
+	my $stale = pack('n x24', 1);
+
+	$state->{staled} += $$data =~ s/\Q$partition\E\K\0\0\0.{23}(?=(?:\0{4}|\xFF{4})\xFF{4}\0{4})/$stale/gs;
+	return;
 }
 
 sub _write
