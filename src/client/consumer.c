@@ -7,7 +7,8 @@
  *	  librdkafka's partition-wise ("simple") consumer with one queue for all
  *	  partitions: no group, so no coordinator, no group ACL and nothing to
  *	  leave at the end.  Partitions start at absolute offsets after metadata is
- *	  there; a logical offset would cost half a second.
+ *	  there; a logical offset would cost half a second.  A thread takes the
+ *	  messages off the queue (reader.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #define FETCH_QUEUE_BACKOFF_VERSION 0x020200ff
+#define AHEAD_BYTES (4 * 1024 * 1024)	/* that the reader may be ahead by */
 
 /* bytes read by a consumer that make it worth returning memory */
 #define TRIM_BYTES (16 * 1024 * 1024)
@@ -30,15 +32,13 @@
 static void close_consumer(void *arg);
 static void end_consumer(KafkaConsumer *consumer, bool keep);
 static void return_memory(void);
+static void start_reader(KafkaConsumer *consumer);
 static void open_topics(KafkaConsumer *consumer, const KafkaRange *ranges,
 						int nranges);
-static KafkaConsumerTopic *open_topic(KafkaConsumer *consumer,
+static KafkaReaderTopic *open_topic(KafkaConsumer *consumer,
 									  const char *name);
 static int	compare_topics(const void *a, const void *b);
-static KafkaConsumerTopic *find_topic(KafkaConsumer *consumer,
-									  rd_kafka_topic_t *rkt);
 static void start_partition(KafkaConsumer *consumer, int i);
-static void take_headers(KafkaConsumer *consumer, int i);
 
 /*
  * kafka_consumer_open
@@ -53,10 +53,6 @@ kafka_consumer_open(const KafkaClientOptions *options)
 
 	consumer->context = CurrentMemoryContext;
 	consumer->options = options;
-	consumer->wake_fetcher = rd_kafka_version() < FETCH_QUEUE_BACKOFF_VERSION;
-	consumer->batch = AllocSetContextCreate(consumer->context,
-											"kafka consumer batch",
-											ALLOCSET_DEFAULT_SIZES);
 	consumer->handle = kafka_handle_open(RD_KAFKA_CONSUMER, options, consumer,
 										 close_consumer);
 	consumer->callback.func = close_consumer;
@@ -64,9 +60,7 @@ kafka_consumer_open(const KafkaClientOptions *options)
 	MemoryContextRegisterResetCallback(consumer->context, &consumer->callback);
 
 	consumer->queue = rd_kafka_queue_new(consumer->handle->rk);
-	kafka_handle_wake_on(consumer->handle, consumer->queue);
 	consumer->received = kafka_traffic_received(consumer->handle->traffic);
-
 	return consumer;
 }
 
@@ -92,8 +86,9 @@ kafka_consumer_discard(KafkaConsumer *consumer)
 
 /*
  * kafka_consumer_want_headers
- *		Says whether kafka_consumer_message() reads headers, which takes time
- *		even where there are none; without, messages seem to have none.
+ *		Says whether messages are to have their headers from the next start()
+ *		on, which takes time even where there are none; without, they seem to
+ *		have none.
  */
 void
 kafka_consumer_want_headers(KafkaConsumer *consumer, bool want)
@@ -104,10 +99,7 @@ kafka_consumer_want_headers(KafkaConsumer *consumer, bool want)
 static void
 close_consumer(void *arg)
 {
-	KafkaConsumer *consumer = arg;
-
-	consumer->batch = NULL;		/* has been deleted before its parent */
-	end_consumer(consumer, false);
+	end_consumer(arg, false);
 }
 
 /*
@@ -158,7 +150,9 @@ kafka_consumer_start(KafkaConsumer *consumer, const KafkaRange *ranges,
 	for (int i = 0; i < nranges; i++)
 	{
 		KafkaPartitionPosition *position = &consumer->positions[i];
-		KafkaConsumerTopic *topic = find_topic(consumer, consumer->rkts[i]);
+		const KafkaReaderTopic *topic = kafka_reader_topic(consumer->topics,
+														   consumer->ntopics,
+														   consumer->rkts[i]);
 
 		position->topic = topic->name;
 		position->partition = ranges[i].partition;
@@ -166,12 +160,45 @@ kafka_consumer_start(KafkaConsumer *consumer, const KafkaRange *ranges,
 		position->end = ranges[i].end;
 		position->at_end = ranges[i].start >= ranges[i].end;
 		position->at_log_end = false;
+		consumer->ends[i] = ranges[i].end;
 		consumer->append_ends[i] = KAFKA_OFFSET_MAX;
-		topic->positions[ranges[i].partition] = i;
+		topic->ranges[ranges[i].partition] = i;
 		consumer->npositions = i + 1;
 		if (!position->at_end)
 			start_partition(consumer, i);
 	}
+	if (consumer->nreading > 0)
+		start_reader(consumer);
+}
+
+static void
+start_reader(KafkaConsumer *consumer)
+{
+	const KafkaClientOptions *options = consumer->options;
+	KafkaReaderJob job = {
+		.handle = consumer->handle,
+		.queue = consumer->queue,
+		.topics = consumer->topics,
+		.ntopics = consumer->ntopics,
+		.ends = consumer->ends,
+		.memory = Min((size_t) kafka_fetch_memory * 1024 / 16, AHEAD_BYTES),
+		.headers = consumer->want_headers
+	};
+
+	if (rd_kafka_version() < FETCH_QUEUE_BACKOFF_VERSION)
+	{
+		job.username = kafka_options_get(options, "sasl.username");
+		job.password = kafka_options_get(options, "sasl.password");
+		if (job.username == NULL)
+			job.username = "";
+		if (job.password == NULL)
+			job.password = "";
+	}
+	consumer->reader = kafka_reader_start(&job);
+	if (consumer->reader == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+				 errmsg("could not start a thread: %m")));
 }
 
 /*
@@ -199,6 +226,12 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 	if (consumer->failed != NULL)
 		rd_kafka_message_destroy(consumer->failed);
 	consumer->failed = NULL;
+	if (consumer->reader != NULL)
+	{
+		kafka_reader_stop(consumer->reader, &consumer->seen,
+						  &consumer->seen_bytes);
+		consumer->reader = NULL;
+	}
 	for (int i = 0; i < consumer->npositions; i++)
 		if (!consumer->positions[i].at_end)
 			rd_kafka_consume_stop(consumer->rkts[i],
@@ -207,12 +240,13 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 	{
 		rd_kafka_topic_destroy(consumer->topics[i].rkt);
 		pfree(unconstify(char *, consumer->topics[i].name));
-		if (consumer->topics[i].positions != NULL)
-			pfree(consumer->topics[i].positions);
+		if (consumer->topics[i].ranges != NULL)
+			pfree(consumer->topics[i].ranges);
 	}
 	if (consumer->positions != NULL)
 	{
 		pfree(consumer->positions);
+		pfree(consumer->ends);
 		pfree(consumer->append_ends);
 		pfree(consumer->append_times);
 		pfree(consumer->rkts);
@@ -222,7 +256,6 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 	consumer->npositions = 0;
 	consumer->nreading = 0;
 	consumer->ntopics = 0;
-	consumer->last = NULL;
 }
 
 /*
@@ -233,9 +266,7 @@ const KafkaMessage *
 kafka_consumer_message(KafkaConsumer *consumer, int i)
 {
 	Assert(i >= 0 && i < consumer->count);
-	if (consumer->want_headers)
-		take_headers(consumer, i);
-	return &consumer->messages[i];
+	return &consumer->entries[i]->message;
 }
 
 /*
@@ -246,7 +277,7 @@ int
 kafka_consumer_range(KafkaConsumer *consumer, int i)
 {
 	Assert(i >= 0 && i < consumer->count);
-	return kafka_consumer_find(consumer, consumer->raw[i]) - consumer->positions;
+	return consumer->entries[i]->range;
 }
 
 /*
@@ -270,18 +301,27 @@ kafka_consumer_bytes(KafkaConsumer *consumer)
 }
 
 /*
+ * kafka_consumer_memory
+ *		Returns the bytes of memory that these messages take.
+ */
+int64
+kafka_consumer_memory(KafkaConsumer *consumer)
+{
+	return consumer->memory;
+}
+
+/*
  * kafka_consumer_release
  *		Frees the messages taken so far.
  */
 void
 kafka_consumer_release(KafkaConsumer *consumer)
 {
-	for (int i = 0; i < consumer->count; i++)
-		rd_kafka_message_destroy(consumer->raw[i]);
+	if (consumer->reader != NULL)
+		kafka_reader_release(consumer->reader);
 	consumer->count = 0;
 	consumer->bytes = 0;
-	if (consumer->batch != NULL)
-		MemoryContextReset(consumer->batch);
+	consumer->memory = 0;
 }
 
 /*
@@ -313,10 +353,11 @@ static void
 open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 {
 	MemoryContext old = MemoryContextSwitchTo(consumer->context);
-	KafkaConsumerTopic *topic = NULL;
+	KafkaReaderTopic *topic = NULL;
 
 	consumer->rkts = palloc_array(rd_kafka_topic_t *, Max(nranges, 1));
-	consumer->topics = palloc_array(KafkaConsumerTopic, Max(nranges, 1));
+	consumer->topics = palloc_array(KafkaReaderTopic, Max(nranges, 1));
+	consumer->ends = palloc_array(int64, Max(nranges, 1));
 	consumer->append_ends = palloc_array(int64, Max(nranges, 1));
 	consumer->append_times = palloc_array(int64, Max(nranges, 1));
 	consumer->positions = palloc_array(KafkaPartitionPosition, Max(nranges, 1));
@@ -324,16 +365,16 @@ open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 	{
 		if (topic == NULL || strcmp(topic->name, ranges[i].topic) != 0)
 			topic = open_topic(consumer, ranges[i].topic);
-		topic->npositions = Max(topic->npositions, ranges[i].partition + 1);
+		topic->npartitions = Max(topic->npartitions, ranges[i].partition + 1);
 		consumer->rkts[i] = topic->rkt;
 	}
-	qsort(consumer->topics, consumer->ntopics, sizeof(KafkaConsumerTopic),
+	qsort(consumer->topics, consumer->ntopics, sizeof(KafkaReaderTopic),
 		  compare_topics);
 	for (int i = 0; i < consumer->ntopics; i++)
 	{
 		topic = &consumer->topics[i];
-		topic->positions = palloc_array(int, topic->npositions);
-		memset(topic->positions, -1, sizeof(int) * topic->npositions);
+		topic->ranges = palloc_array(int, topic->npartitions);
+		memset(topic->ranges, -1, sizeof(int) * topic->npartitions);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -341,18 +382,18 @@ open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 /*
  * Returns a topic that is open already, or opens it.
  */
-static KafkaConsumerTopic *
+static KafkaReaderTopic *
 open_topic(KafkaConsumer *consumer, const char *name)
 {
-	KafkaConsumerTopic *topic = &consumer->topics[consumer->ntopics];
+	KafkaReaderTopic *topic = &consumer->topics[consumer->ntopics];
 
 	for (int i = 0; i < consumer->ntopics; i++)
 		if (strcmp(consumer->topics[i].name, name) == 0)
 			return &consumer->topics[i];
 
 	topic->name = pstrdup(name);
-	topic->positions = NULL;
-	topic->npositions = 0;
+	topic->ranges = NULL;
+	topic->npartitions = 0;
 	topic->rkt = rd_kafka_topic_new(consumer->handle->rk, name, NULL);
 	if (topic->rkt == NULL)
 		ereport(ERROR,
@@ -366,25 +407,10 @@ open_topic(KafkaConsumer *consumer, const char *name)
 static int
 compare_topics(const void *a, const void *b)
 {
-	uintptr_t	x = (uintptr_t) ((const KafkaConsumerTopic *) a)->rkt;
-	uintptr_t	y = (uintptr_t) ((const KafkaConsumerTopic *) b)->rkt;
+	uintptr_t	x = (uintptr_t) ((const KafkaReaderTopic *) a)->rkt;
+	uintptr_t	y = (uintptr_t) ((const KafkaReaderTopic *) b)->rkt;
 
 	return (x > y) - (x < y);
-}
-
-/*
- * Returns the topic of librdkafka's, or NULL; the messages of one come in a
- * row.
- */
-static KafkaConsumerTopic *
-find_topic(KafkaConsumer *consumer, rd_kafka_topic_t *rkt)
-{
-	KafkaConsumerTopic key = {.rkt = rkt};
-
-	if (consumer->last == NULL || consumer->last->rkt != rkt)
-		consumer->last = bsearch(&key, consumer->topics, consumer->ntopics,
-								 sizeof(KafkaConsumerTopic), compare_topics);
-	return consumer->last;
 }
 
 /*
@@ -395,13 +421,12 @@ find_topic(KafkaConsumer *consumer, rd_kafka_topic_t *rkt)
 KafkaPartitionPosition *
 kafka_consumer_find(KafkaConsumer *consumer, const rd_kafka_message_t *raw)
 {
-	KafkaConsumerTopic *topic = find_topic(consumer, raw->rkt);
+	const KafkaReaderTopic *topic = kafka_reader_topic(consumer->topics,
+													   consumer->ntopics,
+													   raw->rkt);
+	int			range = kafka_reader_range(topic, raw->partition);
 
-	if (topic == NULL || raw->partition < 0 ||
-		raw->partition >= topic->npositions ||
-		topic->positions[raw->partition] < 0)
-		return NULL;
-	return &consumer->positions[topic->positions[raw->partition]];
+	return range < 0 ? NULL : &consumer->positions[range];
 }
 
 static void
@@ -423,34 +448,4 @@ start_partition(KafkaConsumer *consumer, int i)
 						rd_kafka_err2str(err))));
 	}
 	consumer->nreading++;
-}
-
-/*
- * Reads the headers of a message that has any.
- */
-static void
-take_headers(KafkaConsumer *consumer, int i)
-{
-	KafkaMessage *message = &consumer->messages[i];
-	rd_kafka_headers_t *headers;
-	KafkaHeader *copy;
-	size_t		n;
-
-	if (message->headers != NULL)
-		return;
-	if (rd_kafka_message_headers(consumer->raw[i], &headers) !=
-		RD_KAFKA_RESP_ERR_NO_ERROR)
-		return;
-	n = rd_kafka_header_cnt(headers);
-	copy = MemoryContextAlloc(consumer->batch, sizeof(KafkaHeader) * Max(n, 1));
-	for (size_t h = 0; h < n; h++)
-	{
-		const void *value;
-
-		rd_kafka_header_get_all(headers, h, &copy[h].name, &value,
-								&copy[h].value_len);
-		copy[h].value = value;
-	}
-	message->headers = copy;
-	message->nheaders = n;
 }

@@ -67,6 +67,7 @@ extern double kafka_consumer_expansion(KafkaConsumer *consumer,
 extern int	kafka_consumer_range(KafkaConsumer *consumer, int i);
 extern int	kafka_consumer_count(KafkaConsumer *consumer);
 extern int64 kafka_consumer_bytes(KafkaConsumer *consumer);
+extern int64 kafka_consumer_memory(KafkaConsumer *consumer);
 extern void kafka_consumer_release(KafkaConsumer *consumer);
 extern bool kafka_consumer_finished(KafkaConsumer *consumer);
 extern const KafkaPartitionPosition *kafka_consumer_positions(KafkaConsumer *consumer,

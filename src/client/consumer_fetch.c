@@ -9,38 +9,25 @@
  *	  event, which also passes gaps, aborted transactions and control records.
  *	  No timeout ever ends a range.
  *
- *	  The fetcher of librdkafka stops at a threshold of queued messages and,
- *	  before version 2.2, looks again only when something else wakes its
- *	  thread, up to a second later.  So a reader that has taken a good part of
- *	  the queue wakes the broker threads: setting the SASL credentials, anew
- *	  and unchanged, is the public call that does so and sends nothing.  From
- *	  2.2 on, fetch.queue.backoff.ms does it.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
-
-#include <limits.h>
 
 #include "client/consumer_internal.h"
 #include "compat.h"
 #include "utils/timestamp.h"
 
 #define INITIAL_BATCH 256
-#define WAKE_MESSAGES 4096
-#define WAKE_BYTES (1024 * 1024)
 
 static int	take_batch(KafkaConsumer *consumer, int max);
-static int	messages_at_once(const KafkaConsumer *consumer);
-static void take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw);
-static void reserve(KafkaConsumer *consumer, int n);
+static void take_message(KafkaConsumer *consumer, KafkaEntry *entry);
+static void take_event(KafkaConsumer *consumer, rd_kafka_message_t *raw);
+static void make_room(KafkaConsumer *consumer);
 static void reach(KafkaConsumer *consumer, KafkaPartitionPosition *position,
 				  int64 offset);
 static bool is_error(KafkaConsumer *consumer, const rd_kafka_message_t *raw);
 static void raise_fetch_error(KafkaConsumer *consumer);
 static void raise_no_answer(KafkaConsumer *consumer);
-static void wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes,
-						 bool drained);
 
 /*
  * kafka_consumer_poll
@@ -84,68 +71,64 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 }
 
 /*
- * Takes what is in the queue, up to max messages, and returns how many of
- * them are in the ranges.  At an error it stops, and keeps it.
+ * Takes what the reader has, up to max messages, and returns how many of them
+ * are in the ranges.  At an error it stops, and keeps it.
  */
 static int
 take_batch(KafkaConsumer *consumer, int max)
 {
 	int			before = consumer->count;
-	int64		bytes = consumer->bytes;
-	ssize_t		n;
-	rd_kafka_message_t **got;
+	KafkaEntry *entry = NULL;
+	bool		progressed = false;
 
-	if (consumer->npositions == 0)
+	if (consumer->reader == NULL)
 		return 0;
-	max = Min(max, Max(INITIAL_BATCH, consumer->size));
-	max = Min(max, messages_at_once(consumer));
-	reserve(consumer, max);
-	got = consumer->raw + consumer->count;
-	n = rd_kafka_consume_batch_queue(consumer->queue, 0, got, max);
-	if (n <= 0)
+	while (consumer->count - before < max && consumer->failed == NULL &&
+		   (entry = kafka_reader_next(consumer->reader)) != NULL)
 	{
-		/* nor is anything left of a range that has ended */
-		if (consumer->wake_fetcher && consumer->range_ended)
-			wake_fetcher(consumer, 0, 0, true);
-		consumer->range_ended = false;
-		return 0;
+		if (entry->event == NULL)
+			take_message(consumer, entry);
+		else if (is_error(consumer, entry->event))
+			consumer->failed = entry->event;
+		else
+			take_event(consumer, entry->event);
+		progressed = true;
 	}
-
-	consumer->progress = GetCurrentTimestamp();
-	for (ssize_t i = 0; i < n; i++)
-	{
-		if (is_error(consumer, got[i]))
-		{
-			consumer->failed = got[i];
-			for (ssize_t j = i + 1; j < n; j++)
-				rd_kafka_message_destroy(got[j]);
-			return consumer->count - before;
-		}
-		take_message(consumer, got[i]);
-	}
-	if (consumer->wake_fetcher)
-		wake_fetcher(consumer, n, consumer->bytes - bytes, n < max);
-
-	/* a full batch was there: allow a larger one next time */
-	if (n == max)
-		reserve(consumer, 2 * max);
+	if (progressed)
+		consumer->progress = GetCurrentTimestamp();
+	if (consumer->count == before && kafka_reader_failed(consumer->reader))
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory")));
 	return consumer->count - before;
 }
 
 /*
- * Returns how many messages a batch may have, by the size that they have had
- * so far, for it not to be more than what is fetched at once: what is taken
- * off the queue is fetched anew.
+ * Adds a message to the batch, or, when it lies outside of its range, notes
+ * what it says of the position.
  */
-static int
-messages_at_once(const KafkaConsumer *consumer)
+static void
+take_message(KafkaConsumer *consumer, KafkaEntry *entry)
 {
-	int64		bytes = (int64) kafka_fetch_memory * 1024 / 16;
-	int64		size = 0;
+	KafkaPartitionPosition *position = &consumer->positions[entry->range];
+	const KafkaMessage *message = &entry->message;
 
-	if (consumer->seen > 0)
-		size = consumer->seen_bytes / consumer->seen;
-	return Max(1, Min(bytes / Max(size, 1), INT_MAX));
+	if (position->at_end || message->offset < position->position)
+		return;
+	if (message->offset >= position->end ||
+		(message->offset >= consumer->append_ends[entry->range] &&
+		 message->timestamp_type == KAFKA_TIMESTAMP_LOG_APPEND_TIME &&
+		 message->timestamp >= consumer->append_times[entry->range]))
+	{
+		reach(consumer, position, position->end);
+		return;
+	}
+	make_room(consumer);
+	consumer->entries[consumer->count++] = entry;
+	consumer->bytes += message->key_len + message->value_len;
+	consumer->memory += entry->size;
+	position->at_log_end = false;
+	reach(consumer, position, message->offset + 1);
 }
 
 /*
@@ -157,107 +140,51 @@ messages_at_once(const KafkaConsumer *consumer)
 double
 kafka_consumer_expansion(KafkaConsumer *consumer, int64 *received)
 {
+	int64		seen = consumer->seen;
+	int64		bytes = consumer->seen_bytes;
 	double		size;
 
 	*received = kafka_traffic_received(consumer->handle->traffic) -
 		consumer->received;
-	if (*received <= 0 || consumer->seen == 0)
+	if (consumer->reader != NULL)
+		kafka_reader_add_seen(consumer->reader, &seen, &bytes);
+	if (*received <= 0 || seen == 0)
 		return 0;
-	size = (double) consumer->seen_bytes / consumer->seen +
-		KAFKA_MESSAGE_OVERHEAD;
-	return size * (consumer->seen + rd_kafka_queue_length(consumer->queue)) /
-		*received;
+	size = (double) bytes / seen + KAFKA_MESSAGE_OVERHEAD;
+	return size * (seen + rd_kafka_queue_length(consumer->queue)) / *received;
 }
 
 /*
- * Adds a message of the queue to the batch, or, when it is not one or lies
- * outside of its range, notes what it says of the position and frees it.
+ * Notes what something that is neither a message nor an error says of a
+ * position, and frees it.
  */
 static void
-take_message(KafkaConsumer *consumer, rd_kafka_message_t *raw)
+take_event(KafkaConsumer *consumer, rd_kafka_message_t *raw)
 {
 	KafkaPartitionPosition *position = kafka_consumer_find(consumer, raw);
-	KafkaMessage *message;
-	rd_kafka_timestamp_type_t type;
 
-	if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (position != NULL && raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
-		consumer->seen++;
-		consumer->seen_bytes += raw->len + raw->key_len;
-	}
-	if (position != NULL && raw->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
-		!position->at_end &&
-		raw->offset >= consumer->append_ends[position - consumer->positions])
-	{
-		int64		time = rd_kafka_message_timestamp(raw, &type);
-
-		if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME &&
-			time >= consumer->append_times[position - consumer->positions])
-			reach(consumer, position, position->end);
-	}
-
-	if (position == NULL || position->at_end ||
-		raw->err != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		raw->offset < position->position || raw->offset >= position->end)
-	{
-		if (position != NULL && !position->at_end &&
-			(raw->err == RD_KAFKA_RESP_ERR_NO_ERROR ||
-			 raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) &&
-			raw->offset > position->position)
+		if (!position->at_end && raw->offset > position->position)
 			reach(consumer, position, raw->offset);
-		if (position != NULL && raw->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-			position->at_log_end = true;
-		rd_kafka_message_destroy(raw);
-		return;
+		position->at_log_end = true;
 	}
-
-	message = &consumer->messages[consumer->count];
-	message->topic = position->topic;
-	message->partition = raw->partition;
-	message->offset = raw->offset;
-	message->timestamp = rd_kafka_message_timestamp(raw, &type);
-	message->timestamp_type =
-		type == RD_KAFKA_TIMESTAMP_CREATE_TIME ? KAFKA_TIMESTAMP_CREATE_TIME :
-		type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ?
-		KAFKA_TIMESTAMP_LOG_APPEND_TIME : KAFKA_TIMESTAMP_NONE;
-	message->leader_epoch = kafka_message_leader_epoch(raw);
-	message->key = raw->key;
-	message->key_len = raw->key_len;
-	message->value = raw->payload;
-	message->value_len = raw->len;
-	message->headers = NULL;
-	message->nheaders = 0;
-	consumer->raw[consumer->count++] = raw;
-	consumer->bytes += raw->len + raw->key_len;
-	position->at_log_end = false;
-	reach(consumer, position, raw->offset + 1);
+	rd_kafka_message_destroy(raw);
 }
 
 /*
- * Makes room for n more messages.
+ * Makes room for one message more.
  */
 static void
-reserve(KafkaConsumer *consumer, int n)
+make_room(KafkaConsumer *consumer)
 {
-	int			needed = consumer->count + n;
-
-	if (needed <= consumer->size)
+	if (consumer->count < consumer->size)
 		return;
-	if (consumer->raw == NULL)
-	{
-		consumer->raw = MemoryContextAlloc(consumer->context,
-										   sizeof(rd_kafka_message_t *) * needed);
-		consumer->messages = MemoryContextAlloc(consumer->context,
-												sizeof(KafkaMessage) * needed);
-	}
-	else
-	{
-		consumer->raw = repalloc(consumer->raw,
-								 sizeof(rd_kafka_message_t *) * needed);
-		consumer->messages = repalloc(consumer->messages,
-									  sizeof(KafkaMessage) * needed);
-	}
-	consumer->size = needed;
+	consumer->size = Max(2 * consumer->size, INITIAL_BATCH);
+	consumer->entries = consumer->entries == NULL ?
+		MemoryContextAlloc(consumer->context,
+						   sizeof(KafkaEntry *) * consumer->size) :
+		repalloc(consumer->entries, sizeof(KafkaEntry *) * consumer->size);
 }
 
 /*
@@ -272,7 +199,6 @@ reach(KafkaConsumer *consumer, KafkaPartitionPosition *position, int64 offset)
 		return;
 	position->at_end = true;
 	consumer->nreading--;
-	consumer->range_ended = true;
 	rd_kafka_consume_stop(consumer->rkts[position - consumer->positions],
 						  position->partition);
 }
@@ -352,33 +278,4 @@ raise_no_answer(KafkaConsumer *consumer)
 							   " The client's last error: " : "",
 							   consumer->handle->reason)));
 	}
-}
-
-/*
- * Wakes the fetcher when enough has been taken off the queue since the last
- * time, or all of it; the queue is of all partitions, so one that has ended may
- * have kept others from being fetched.
- */
-static void
-wake_fetcher(KafkaConsumer *consumer, int n, int64 bytes, bool drained)
-{
-	const char *username;
-	const char *password;
-	rd_kafka_error_t *error;
-
-	consumer->taken += n;
-	consumer->taken_bytes += bytes;
-	if (consumer->taken < WAKE_MESSAGES && consumer->taken_bytes < WAKE_BYTES &&
-		!drained)
-		return;
-	consumer->taken = 0;
-	consumer->taken_bytes = 0;
-
-	username = kafka_options_get(consumer->options, "sasl.username");
-	password = kafka_options_get(consumer->options, "sasl.password");
-	error = rd_kafka_sasl_set_credentials(consumer->handle->rk,
-										  username != NULL ? username : "",
-										  password != NULL ? password : "");
-	if (error != NULL)
-		rd_kafka_error_destroy(error);
 }

@@ -9,17 +9,8 @@
 #define KAFKA_CONSUMER_INTERNAL_H
 
 #include "client/consumer.h"
-#include "client/handle.h"
+#include "client/reader.h"
 #include "datatype/timestamp.h"
-
-/* A topic that is being read. */
-typedef struct KafkaConsumerTopic
-{
-	const char *name;
-	rd_kafka_topic_t *rkt;
-	int		   *positions;		/* index of a partition's position, or -1 */
-	int			npositions;		/* entries there */
-} KafkaConsumerTopic;
 
 struct KafkaConsumer
 {
@@ -29,44 +20,38 @@ struct KafkaConsumer
 	MemoryContext context;		/* owns the consumer and what it allocates */
 	MemoryContextCallback callback;
 	rd_kafka_queue_t *queue;	/* all partitions' messages */
-	bool		wake_fetcher;	/* this librdkafka needs it */
-	bool		range_ended;	/* and the queue has not been empty since */
-	bool		want_headers;	/* messages come with their headers */
+	bool		want_headers;	/* from the next start() on */
 
 	/* from start() to stop(), not in a child context: those go first */
-	KafkaConsumerTopic *topics; /* ordered by rkt */
+	KafkaReaderTopic *topics;	/* ordered by rkt */
 	int			ntopics;
-	KafkaConsumerTopic *last;	/* the one of the last message, or NULL */
 	KafkaPartitionPosition *positions;	/* ordered as the ranges */
+	int64	   *ends;			/* of the positions */
 	rd_kafka_topic_t **rkts;	/* of the positions */
 	int64	   *append_ends;	/* of the positions, and times, ms since 1970 */
 	int64	   *append_times;
 	int			npositions;
 	int			nreading;		/* not at their end */
 	TimestampTz progress;		/* when something last came */
+	KafkaReader *reader;		/* NULL where there is nothing to be read */
 	rd_kafka_message_t *failed; /* the error that follows what was taken, or
 								 * NULL */
 
 	/* since release() */
-	rd_kafka_message_t **raw;
-	KafkaMessage *messages;
+	KafkaEntry **entries;
 	int			count;
-	int			size;			/* of both arrays */
-	int64		bytes;
-	MemoryContext batch;		/* headers */
+	int			size;			/* of the array */
+	int64		bytes;			/* of keys and values */
+	int64		memory;			/* of entries */
 
-	/* since open() */
+	/* since open(), by readers that were stopped */
 	int64		seen;			/* messages, wanted or not */
 	int64		seen_bytes;
-	int64		received;		/* by the handle before that */
+	int64		received;		/* by the handle before open() */
 
 	/* of a request of the configuration */
 	rd_kafka_queue_t *config_queue;
 	rd_kafka_event_t *config;
-
-	/* since the fetcher was last woken */
-	int64		taken;			/* messages */
-	int64		taken_bytes;
 };
 
 /* bytes that a message has beside its own in librdkafka */

@@ -365,6 +365,8 @@ start_reading(KafkaWorker *worker)
 		ranges[i].start = worker->partitions[i].seen;
 		ranges[i].end = KAFKA_OFFSET_MAX;
 	}
+	worker->has_headers = worker->headers;
+	kafka_consumer_want_headers(worker->consumer, worker->has_headers);
 	kafka_consumer_start(worker->consumer, ranges, worker->npartitions);
 	worker->moves = palloc_array(KafkaMove, Max(worker->npartitions, 1));
 	worker->moved = palloc_array(int, Max(worker->npartitions, 1));

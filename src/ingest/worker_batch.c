@@ -33,6 +33,8 @@
 								 * for us gets the lock, not an error */
 
 static const KafkaMessage *get_message(void *source, int i, bool headers);
+static void check_headers(const KafkaWorker *worker);
+static bool lacks_headers(const KafkaWorker *worker);
 static ErrorData *try_range(KafkaWorker *worker);
 static void handle_error(KafkaWorker *worker, KafkaBatchSearch *search,
 						 ErrorData *error);
@@ -63,7 +65,7 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 	if (worker->outdated)
 		return;
 	MemoryContextSwitchTo(context);
-	worker->batch = kafka_batch_create(get_message, worker->consumer, count);
+	worker->batch = kafka_batch_create(get_message, worker, count);
 	MemoryContextSwitchTo(worker->context);
 	kafka_search_begin(&search, worker->batch, worker->careful,
 					   worker->subscription->on_error != KAFKA_BAD_STOP);
@@ -96,13 +98,34 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 }
 
 /*
- * A KafkaBatchMessage of a consumer.
+ * A KafkaBatchMessage of a worker.
+ *
+ * Headers take time to read, so messages have them once somebody has wanted
+ * them, which is an ERROR: then a new round begins, with headers.
  */
 static const KafkaMessage *
 get_message(void *source, int i, bool headers)
 {
-	kafka_consumer_want_headers(source, headers);
-	return kafka_consumer_message(source, i);
+	KafkaWorker *worker = source;
+
+	worker->headers = worker->headers || headers;
+	check_headers(worker);
+	return kafka_consumer_message(worker->consumer, i);
+}
+
+static void
+check_headers(const KafkaWorker *worker)
+{
+	if (lacks_headers(worker))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg_internal("messages are to be read again, with headers")));
+}
+
+static bool
+lacks_headers(const KafkaWorker *worker)
+{
+	return worker->headers && !worker->has_headers;
 }
 
 /*
@@ -121,7 +144,12 @@ try_range(KafkaWorker *worker)
 	{
 		worker->last = last;
 		error = kafka_worker_try(worker, write_range);
-		worker->failed = error != NULL;
+		worker->failed = error != NULL && !lacks_headers(worker);
+		if (lacks_headers(worker))
+		{
+			worker->outdated = true;
+			return NULL;
+		}
 		if (error == NULL)
 		{
 			if (worker->written)
@@ -213,6 +241,7 @@ write_range(KafkaWorker *worker)
 		if (worker->first < worker->last)
 			apply_messages(worker);
 		kafka_worker_write_bad_messages(worker);
+		check_headers(worker);	/* a command may have caught that */
 		kafka_worker_move_positions(worker);
 		worker->written = true;
 	}

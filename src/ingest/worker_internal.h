@@ -44,6 +44,8 @@ typedef struct KafkaWorker
 	MemoryContext context;		/* of a round */
 	TimestampTz group_at;		/* when positions were last shown to a group */
 	TimestampTz group_warned;	/* that this has failed */
+	bool		headers;		/* messages are to have them from the next round
+								 * on */
 
 	/* for a round */
 	bool		outdated;		/* it is to end */
@@ -51,6 +53,7 @@ typedef struct KafkaWorker
 	KafkaSubscription *subscription;
 	KafkaTableOptions *options;
 	KafkaConsumer *consumer;
+	bool		has_headers;	/* its messages do */
 	KafkaWorkerPartition *partitions;	/* those of this worker, ordered by
 										 * topic and partition */
 	int			npartitions;

@@ -22,6 +22,9 @@ CREATE FOREIGN TABLE t (a int, b text, _timestamp timestamptz) SERVER broker
 INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 40000) i;
 SQL
 my $session = KafkaCluster::session($node);
+
+# Little is read ahead, so that processes soon wait when the broker does not answer.
+$session->run("SET kafka_fdw.fetch_memory = '1MB'");
 my $all = '40000|800020000';
 my $sum = 'SELECT count(*), sum(a) FROM t';
 my $slow = "$sum WHERE pg_sleep(0.001) IS NOT NULL";
