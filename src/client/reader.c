@@ -78,6 +78,8 @@ struct KafkaReader
 };
 
 static void *read_queue(void *arg);
+static ssize_t wait_for_message(KafkaReader *reader,
+								rd_kafka_message_t **raw);
 static bool wait_for_room(KafkaReader *reader);
 static void take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n);
 static bool append(KafkaReader *reader, rd_kafka_message_t *raw);
@@ -309,19 +311,36 @@ read_queue(void *arg)
 													 SLICE);
 
 		if (n <= 0)
-		{
-			wake_backend(reader);
-			pthread_mutex_lock(&reader->mutex);
-			free_spare(reader, IDLE_CHUNKS);
-			pthread_mutex_unlock(&reader->mutex);
-			n = rd_kafka_consume_batch_queue(reader->job.queue, PATIENCE, raw,
-											 1);
-		}
+			n = wait_for_message(reader, raw);
 		if (n > 0)
 			take(reader, raw, n);
 	}
 	wake_backend(reader);
 	return NULL;
+}
+
+/*
+ * Waits for a message, for a moment; gives memory back when there is none.
+ *
+ * That the thread is to end is looked at here, for the call before may have
+ * taken the wish of the backend that the next one is not to wait.
+ */
+static ssize_t
+wait_for_message(KafkaReader *reader, rd_kafka_message_t **raw)
+{
+	ssize_t		n;
+
+	wake_backend(reader);
+	if (__atomic_load_n(&reader->stop, __ATOMIC_SEQ_CST))
+		return 0;
+	n = rd_kafka_consume_batch_queue(reader->job.queue, PATIENCE, raw, 1);
+	if (n <= 0)
+	{
+		pthread_mutex_lock(&reader->mutex);
+		free_spare(reader, IDLE_CHUNKS);
+		pthread_mutex_unlock(&reader->mutex);
+	}
+	return n;
 }
 
 /*
