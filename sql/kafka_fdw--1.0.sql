@@ -688,7 +688,7 @@ CREATE FUNCTION kafka.create_subscription(
 	key_columns pg_catalog.text[] DEFAULT NULL,
 	workers pg_catalog.int4 DEFAULT 1,
 	partitions pg_catalog.int4[] DEFAULT NULL,
-	batch_rows pg_catalog.int4 DEFAULT 10000,
+	batch_rows pg_catalog.int4 DEFAULT 20000,
 	batch_interval pg_catalog.interval DEFAULT '1 s',
 	on_error pg_catalog.text DEFAULT 'stop',
 	dead_letter_topic pg_catalog.text DEFAULT NULL,

@@ -36,7 +36,7 @@ static void start_reader(KafkaConsumer *consumer);
 static void open_topics(KafkaConsumer *consumer, const KafkaRange *ranges,
 						int nranges);
 static KafkaReaderTopic *open_topic(KafkaConsumer *consumer,
-									  const char *name);
+									const char *name);
 static int	compare_topics(const void *a, const void *b);
 static void start_partition(KafkaConsumer *consumer, int i);
 

@@ -401,9 +401,11 @@ append(KafkaReader *reader, rd_kafka_message_t *raw)
 		reader->topic = kafka_reader_topic(reader->job.topics,
 										   reader->job.ntopics, raw->rkt);
 	range = kafka_reader_range(reader->topic, raw->partition);
-	__atomic_add_fetch(&reader->seen, 1, __ATOMIC_RELAXED);
-	__atomic_add_fetch(&reader->seen_bytes, raw->len + raw->key_len,
-					   __ATOMIC_RELAXED);
+	/* nobody else writes these */
+	__atomic_store_n(&reader->seen, reader->seen + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&reader->seen_bytes,
+					 reader->seen_bytes + raw->len + raw->key_len,
+					 __ATOMIC_RELAXED);
 	if (range >= 0)
 		ok = append_message(reader, raw, range);
 	rd_kafka_message_destroy(raw);

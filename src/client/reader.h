@@ -54,8 +54,8 @@ typedef struct KafkaReaderJob
 typedef struct KafkaEntry
 {
 	KafkaMessage message;		/* where event is NULL */
-	rd_kafka_message_t *event;	/* an error, or the end of a partition: whoever
-								 * takes the entry destroys it */
+	rd_kafka_message_t *event;	/* an error, or the end of a partition:
+								 * whoever takes the entry destroys it */
 	int			range;			/* of the message */
 	size_t		size;			/* bytes of the entry and all that is in it */
 } KafkaEntry;

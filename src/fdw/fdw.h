@@ -41,15 +41,15 @@ extern void kafkaEndForeignScan(ForeignScanState *node);
 extern bool kafkaIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 										   RangeTblEntry *rte);
 extern Size kafkaEstimateDSMForeignScan(ForeignScanState *node,
-										ParallelContext * pcxt);
+										ParallelContext *pcxt);
 extern void kafkaInitializeDSMForeignScan(ForeignScanState *node,
-										  ParallelContext * pcxt,
+										  ParallelContext *pcxt,
 										  void *coordinate);
 extern void kafkaReInitializeDSMForeignScan(ForeignScanState *node,
-											ParallelContext * pcxt,
+											ParallelContext *pcxt,
 											void *coordinate);
 extern void kafkaInitializeWorkerForeignScan(ForeignScanState *node,
-											 shm_toc * toc, void *coordinate);
+											 shm_toc *toc, void *coordinate);
 extern void kafkaShutdownForeignScan(ForeignScanState *node);
 
 /* explain.c */

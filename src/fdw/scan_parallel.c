@@ -32,7 +32,7 @@ struct KafkaParallelScan
 	KafkaScanStats stats[FLEXIBLE_ARRAY_MEMBER];	/* of each worker */
 };
 
-static Size shared_size(const ParallelContext * pcxt);
+static Size shared_size(const ParallelContext *pcxt);
 static void share_work(ForeignScanState *node);
 
 /*
@@ -53,13 +53,13 @@ kafkaIsForeignScanParallelSafe(PlannerInfo *root, RelOptInfo *rel,
 }
 
 Size
-kafkaEstimateDSMForeignScan(ForeignScanState *node, ParallelContext * pcxt)
+kafkaEstimateDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt)
 {
 	return shared_size(pcxt);
 }
 
 static Size
-shared_size(const ParallelContext * pcxt)
+shared_size(const ParallelContext *pcxt)
 {
 	return add_size(offsetof(KafkaParallelScan, stats),
 					mul_size(sizeof(KafkaScanStats), pcxt->nworkers));
@@ -70,7 +70,7 @@ shared_size(const ParallelContext * pcxt)
  *		Takes the snapshot and shares the work.
  */
 void
-kafkaInitializeDSMForeignScan(ForeignScanState *node, ParallelContext * pcxt,
+kafkaInitializeDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt,
 							  void *coordinate)
 {
 	KafkaScanState *state = node->fdw_state;
@@ -93,7 +93,7 @@ kafkaInitializeDSMForeignScan(ForeignScanState *node, ParallelContext * pcxt,
  *		Shares the work of a rescan, whose conditions may have other values.
  */
 void
-kafkaReInitializeDSMForeignScan(ForeignScanState *node, ParallelContext * pcxt,
+kafkaReInitializeDSMForeignScan(ForeignScanState *node, ParallelContext *pcxt,
 								void *coordinate)
 {
 	KafkaScanState *state = node->fdw_state;
@@ -130,7 +130,7 @@ share_work(ForeignScanState *node)
  *		Lets a worker take part.
  */
 void
-kafkaInitializeWorkerForeignScan(ForeignScanState *node, shm_toc * toc,
+kafkaInitializeWorkerForeignScan(ForeignScanState *node, shm_toc *toc,
 								 void *coordinate)
 {
 	KafkaScanState *state = node->fdw_state;

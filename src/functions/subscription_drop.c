@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(kafka_subscription_on_drop);
 
 static bool is_cascade(Node *command);
 static void drop_dependent(const KafkaDependent *dependent, bool cascade);
-static void drop_owned(const DropOwnedStmt * command);
+static void drop_owned(const DropOwnedStmt *command);
 
 /*
  * kafka.subscription_on_drop()
@@ -94,7 +94,7 @@ drop_dependent(const KafkaDependent *dependent, bool cascade)
  * Drops the subscriptions of the roles, as DROP OWNED drops all they own.
  */
 static void
-drop_owned(const DropOwnedStmt * command)
+drop_owned(const DropOwnedStmt *command)
 {
 	ListCell   *role;
 	ListCell   *lc;

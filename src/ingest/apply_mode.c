@@ -42,7 +42,7 @@ kafka_apply_mode(const KafkaApply *apply)
 static const char *
 trigger_reason(Relation target)
 {
-	const		TriggerDesc *triggers = target->trigdesc;
+	const TriggerDesc *triggers = target->trigdesc;
 
 	if (triggers == NULL)
 		return NULL;

@@ -62,7 +62,7 @@ static List *split_path(const char *path);
 static void check_path(const char *path, Oid owner);
 static bool is_open_to_everybody(Oid schema);
 static void prepare(const char *command, const char *path);
-static void check_statement(CachedPlanSource * statement, const char *name);
+static void check_statement(CachedPlanSource *statement, const char *name);
 
 /*
  * kafka_command_search_path
@@ -269,7 +269,7 @@ prepare(const char *command, const char *path)
  * privileges that the user does not have; locks what it uses.
  */
 static void
-check_statement(CachedPlanSource * statement, const char *name)
+check_statement(CachedPlanSource *statement, const char *name)
 {
 	CachedPlan *plan;
 	ListCell   *lc;

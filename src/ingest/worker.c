@@ -45,7 +45,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#define BATCH_BYTES (8 * 1024 * 1024)
+#define BATCH_BYTES (8 * 1024 * 1024)	/* of keys and values */
+#define BATCH_MEMORY (16 * 1024 * 1024)
 #define POLL_SLICE 100			/* ms */
 #define DISCOVER_INTERVAL 30000 /* ms between looks for new partitions */
 #define LAG_INTERVAL 5000		/* ms, the same while behind */
@@ -427,7 +428,8 @@ is_complete(KafkaWorker *worker)
 {
 	if (kafka_consumer_count(worker->consumer) >=
 		worker->subscription->batch_rows ||
-		kafka_consumer_bytes(worker->consumer) >= BATCH_BYTES)
+		kafka_consumer_bytes(worker->consumer) >= BATCH_BYTES ||
+		kafka_consumer_memory(worker->consumer) >= BATCH_MEMORY)
 		return true;
 	if (kafka_consumer_count(worker->consumer) == 0 &&
 		!kafka_worker_has_moved(worker))

@@ -44,8 +44,8 @@ typedef struct KafkaWorker
 	MemoryContext context;		/* of a round */
 	TimestampTz group_at;		/* when positions were last shown to a group */
 	TimestampTz group_warned;	/* that this has failed */
-	bool		headers;		/* messages are to have them from the next round
-								 * on */
+	bool		headers;		/* messages are to have them from the next
+								 * round on */
 
 	/* for a round */
 	bool		outdated;		/* it is to end */
