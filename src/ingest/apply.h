@@ -10,6 +10,7 @@
 
 #include "batch.h"
 #include "ingest/catalog.h"
+#include "ingest/upsert_rows.h"
 #include "options.h"
 #include "utils/rel.h"
 
@@ -34,6 +35,10 @@ typedef struct KafkaApply
 	int			last;			/* where fewer were applied */
 	bool		careful;		/* messages that cannot be decoded become bad
 								 * ones of the batch, and no ERROR */
+	KafkaUpsertRows **collected;	/* rows of earlier batches that are to be
+									 * applied before, or NULL; and where */
+	MemoryContext collection;	/* they, and new ones, are made */
+	bool		collect;		/* only add this batch to them */
 	bool		one_by_one;		/* rather than many rows at once, as far as
 								 * there is a choice */
 

@@ -10,6 +10,9 @@
  *	  is deleted first, for columns that the source does not have get their
  *	  defaults again, as they would in two batches.
  *
+ *	  A worker that is behind has the rows of several batches collected before
+ *	  they are written (worker_collect.c).
+ *
  *	  The order of messages is that of their partition, as everywhere.  Messages
  *	  of one key in several partitions have no order, so the key should be
  *	  Kafka's.
@@ -37,6 +40,9 @@ static const char *const flags[] = {"deleted", "present"};
 
 static void check(KafkaApply *apply);
 static void apply_upsert(KafkaApply *apply);
+static KafkaUpsertRows *open_rows(KafkaApply *apply, TupleDesc tupdesc,
+								  const int *places, int nkeys);
+static List *target_columns(KafkaApply *apply);
 static List *key_columns(KafkaApply *apply);
 static List *named_columns(KafkaApply *apply);
 static List *primary_key(KafkaApply *apply);
@@ -91,8 +97,14 @@ apply_upsert(KafkaApply *apply)
 
 	kafka_sql_begin(&batch, apply->target, apply->columns, flags,
 					lengthof(flags));
-	rows = kafka_upsert_rows_create(batch.tupdesc, places, nkeys);
-	take_rows(apply, rows, places, nkeys);
+	rows = open_rows(apply, batch.tupdesc, places, nkeys);
+	if (apply->first < apply->last)
+		take_rows(apply, rows, places, nkeys);
+	if (apply->collect)
+	{
+		kafka_sql_end(&batch);
+		return;
+	}
 	deletes = put_rows(rows, &batch);
 	statements[0] = make_delete(apply, places, nkeys);
 	statements[1] = make_insert(apply, places, nkeys);
@@ -100,6 +112,53 @@ apply_upsert(KafkaApply *apply)
 		kafka_sql_run(&batch, apply->target, statements, 2) :
 		kafka_sql_run(&batch, apply->target, statements + 1, 1);
 	kafka_sql_end(&batch);
+}
+
+/*
+ * Returns the rows that this batch is added to: its own, or those collected.
+ *
+ * Raises an ERROR where those were made for another table than the target is
+ * now.
+ */
+static KafkaUpsertRows *
+open_rows(KafkaApply *apply, TupleDesc tupdesc, const int *places, int nkeys)
+{
+	KafkaUpsertRows *rows = apply->collected == NULL ? NULL : *apply->collected;
+	MemoryContext old;
+
+	if (apply->collected == NULL)
+		return kafka_upsert_rows_create(tupdesc, places, nkeys);
+	if (rows == NULL)
+	{
+		old = MemoryContextSwitchTo(apply->collection);
+		rows = kafka_upsert_rows_create(CreateTupleDescCopy(tupdesc), places,
+										nkeys);
+		rows->target = target_columns(apply);
+		MemoryContextSwitchTo(old);
+		*apply->collected = rows;
+	}
+	if (!equalTupleDescs(rows->tupdesc, tupdesc) || rows->nkeys != nkeys ||
+		memcmp(rows->keys, places, sizeof(int) * nkeys) != 0 ||
+		!equal(rows->target, target_columns(apply)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" has changed",
+						RelationGetRelationName(apply->target))));
+	return rows;
+}
+
+/*
+ * Returns the numbers of the target's columns that rows have.
+ */
+static List *
+target_columns(KafkaApply *apply)
+{
+	List	   *attnums = NIL;
+	ListCell   *lc;
+
+	foreach(lc, apply->columns)
+		attnums = lappend_int(attnums, ((KafkaColumnMap *) lfirst(lc))->target);
+	return attnums;
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 
 typedef struct KafkaUpsertRow
 {
@@ -24,6 +25,8 @@ typedef struct KafkaUpsertRows
 {
 	MemoryContext context;		/* of the tuples */
 	TupleDesc	tupdesc;
+	List	   *target;			/* whoever keeps the rows notes here which
+								 * columns of the target they are for */
 	int			nkeys;
 	int		   *keys;			/* their columns, from 0 on */
 	FmgrInfo   *hash;			/* of each key */

@@ -64,6 +64,7 @@ static void start_reading(KafkaWorker *worker);
 static void gather(KafkaWorker *worker);
 static int	poll(KafkaWorker *worker, int max, int timeout);
 static bool is_complete(KafkaWorker *worker);
+static bool is_full(KafkaWorker *worker);
 static long ms_until_due(KafkaWorker *worker);
 static void discover(KafkaWorker *worker);
 static void reload(KafkaWorker *worker);
@@ -206,6 +207,7 @@ run(KafkaWorker *worker)
 		MemoryContextReset(worker->context);
 		MemoryContextSwitchTo(worker->context);
 		worker->answer = NULL;
+		worker->collection = NULL;
 		worker->group = NULL;
 		worker->group_due = true;
 		worker->offsets = NULL;
@@ -224,6 +226,7 @@ run(KafkaWorker *worker)
 		while (!worker->outdated)
 		{
 			gather(worker);
+			worker->collecting = kafka_worker_collects(worker, is_full(worker));
 			if (!worker->outdated)
 				kafka_worker_apply_batch(worker);
 		}
@@ -426,10 +429,7 @@ poll(KafkaWorker *worker, int max, int timeout)
 static bool
 is_complete(KafkaWorker *worker)
 {
-	if (kafka_consumer_count(worker->consumer) >=
-		worker->subscription->batch_rows ||
-		kafka_consumer_bytes(worker->consumer) >= BATCH_BYTES ||
-		kafka_consumer_memory(worker->consumer) >= BATCH_MEMORY)
+	if (is_full(worker))
 		return true;
 	if (kafka_consumer_count(worker->consumer) == 0 &&
 		!kafka_worker_has_moved(worker))
@@ -437,6 +437,15 @@ is_complete(KafkaWorker *worker)
 	if (worker->slot->flush && worker->polled == 0)
 		return kafka_slot_take_request(worker->slot, &worker->slot->flush);
 	return ms_until_due(worker) == 0;
+}
+
+static bool
+is_full(KafkaWorker *worker)
+{
+	return kafka_consumer_count(worker->consumer) >=
+		worker->subscription->batch_rows ||
+		kafka_consumer_bytes(worker->consumer) >= BATCH_BYTES ||
+		kafka_consumer_memory(worker->consumer) >= BATCH_MEMORY;
 }
 
 /*
@@ -447,7 +456,8 @@ static long
 ms_until_due(KafkaWorker *worker)
 {
 	bool		empty = kafka_consumer_count(worker->consumer) == 0;
-	TimestampTz since = empty ? worker->last_write : worker->first_message;
+	TimestampTz since = worker->collection != NULL ? worker->collection->since :
+	empty ? worker->last_write : worker->first_message;
 	long		elapsed = TimestampDifferenceMilliseconds(since,
 														  GetCurrentTimestamp());
 

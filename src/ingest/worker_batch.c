@@ -152,7 +152,9 @@ try_range(KafkaWorker *worker)
 		}
 		if (error == NULL)
 		{
-			if (worker->written)
+			if (worker->written && worker->collecting)
+				kafka_worker_note_collected(worker);
+			else if (worker->written)
 				note_commit(worker);
 			return NULL;
 		}
@@ -167,6 +169,13 @@ try_range(KafkaWorker *worker)
 	}
 	if (kafka_error_may_pass(error))
 		ReThrowError(error);
+	if (worker->collection != NULL && !worker->preparing)
+	{
+		kafka_worker_forget_collected(worker, true);
+		FreeErrorData(error);
+		worker->outdated = true;
+		return NULL;
+	}
 	return error;
 }
 
@@ -238,11 +247,14 @@ write_range(KafkaWorker *worker)
 	kafka_worker_show_state(worker, KAFKA_WORKER_APPLYING);
 	if (!worker->outdated)
 	{
-		if (worker->first < worker->last)
+		if (worker->first < worker->last || worker->collection != NULL)
 			apply_messages(worker);
-		kafka_worker_write_bad_messages(worker);
-		check_headers(worker);	/* a command may have caught that */
-		kafka_worker_move_positions(worker);
+		if (!worker->collecting)
+		{
+			kafka_worker_write_bad_messages(worker);
+			check_headers(worker);	/* a command may have caught that */
+			kafka_worker_move_positions(worker);
+		}
 		worker->written = true;
 	}
 	kafka_apply_close(apply);
@@ -262,6 +274,14 @@ apply_messages(KafkaWorker *worker)
 	apply->first = worker->first;
 	apply->last = worker->last;
 	apply->careful = worker->careful;
+	apply->collect = worker->collecting;
+	if (worker->collecting || worker->collection != NULL)
+	{
+		KafkaCollection *collection = kafka_worker_collection(worker);
+
+		apply->collected = &collection->rows;
+		apply->collection = collection->context;
+	}
 	if (worker->search->divided)
 	{
 		worker->last = worker->first + 1;	/* its ERROR is that one's */
@@ -334,9 +354,10 @@ static void
 note_commit(KafkaWorker *worker)
 {
 	KafkaWorkerStats *stats = &worker->slot->stats;
-	int			count = worker->last - worker->first;
+	KafkaCollection *collection = worker->collection;
+	int64		count = worker->last - worker->first;
 	int64		bytes = count > 0 ? range_bytes(worker) : 0;
-	TimestampTz newest = 0;
+	TimestampTz newest = collection != NULL ? collection->newest : 0;
 
 	for (int i = 0; i < worker->nmoves; i++)
 	{
@@ -353,6 +374,12 @@ note_commit(KafkaWorker *worker)
 		(void) kafka_message_time(kafka_batch_message(worker->batch,
 													  worker->last - 1, false),
 								  &newest);
+	if (collection != NULL)
+	{
+		count += collection->messages;
+		bytes += collection->bytes;
+		kafka_worker_forget_collected(worker, false);
+	}
 
 	LWLockAcquire(kafka_shared->lock, LW_EXCLUSIVE);
 	stats->messages += count;

@@ -36,6 +36,18 @@ typedef struct KafkaWorkerPartition
 	KafkaProofFound found;		/* when looked for last */
 } KafkaWorkerPartition;
 
+/* Rows of batches that were not written yet, and what their messages were. */
+typedef struct KafkaCollection
+{
+	MemoryContext context;		/* of all of this */
+	KafkaUpsertRows *rows;		/* made with the first batch */
+	TimestampTz since;			/* when the first message was taken */
+	TimestampTz newest;			/* time of the last message, or 0 */
+	int64		messages;
+	int64		bytes;			/* of their keys and values */
+	KafkaMove  *moves;			/* next and proof of each partition */
+} KafkaCollection;
+
 typedef struct KafkaWorker
 {
 	/* for the life of the process */
@@ -72,6 +84,10 @@ typedef struct KafkaWorker
 	bool		careful;		/* some messages cannot be decoded; for the
 								 * next batch */
 	int			part;			/* messages that it is tried in parts of, or 0 */
+
+	KafkaCollection *collection;	/* or NULL */
+	bool		collecting;		/* the batch's rows are put there */
+	int			plain;			/* batches that are not collected */
 
 	/* for a batch */
 	TimestampTz first_message;	/* when the first one was taken */
@@ -132,6 +148,12 @@ extern void kafka_worker_report_group(KafkaWorker *worker);
 /* worker_batch.c */
 extern void kafka_worker_apply_batch(KafkaWorker *worker);
 extern const KafkaMessage *kafka_worker_culprit(KafkaWorker *worker);
+
+/* worker_collect.c */
+extern bool kafka_worker_collects(KafkaWorker *worker, bool full);
+extern KafkaCollection *kafka_worker_collection(KafkaWorker *worker);
+extern void kafka_worker_note_collected(KafkaWorker *worker);
+extern void kafka_worker_forget_collected(KafkaWorker *worker, bool failed);
 
 /* worker_error.c */
 extern ErrorData *kafka_worker_try(KafkaWorker *worker, KafkaWorkerStep step);

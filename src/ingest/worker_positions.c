@@ -31,6 +31,7 @@ static int	compare(const KafkaWorkerPartition *partition,
 static void add_new_partitions(KafkaWorker *worker);
 static void add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition, const KafkaPartitionOffsets *offsets);
 static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition);
+static void add_collected(KafkaWorker *worker);
 static bool note_message(KafkaWorker *worker, const KafkaMessage *message);
 pg_noreturn static void raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static int64 get_lag(KafkaWorker *worker);
@@ -327,6 +328,8 @@ kafka_worker_move_positions(KafkaWorker *worker)
 		left -= note_message(worker,
 							 kafka_consumer_message(worker->consumer, i)) ? 1 : 0;
 
+	if (worker->collection != NULL)
+		add_collected(worker);
 	for (int i = 0; i < n; i++)
 		if (worker->moves[i].next != worker->moves[i].seen)
 		{
@@ -340,6 +343,22 @@ kafka_worker_move_positions(KafkaWorker *worker)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("positions of subscription \"%s\" have been moved by another session",
 						worker->subscription->name)));
+}
+
+/*
+ * Moves past the messages, too, whose rows were collected.
+ */
+static void
+add_collected(KafkaWorker *worker)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+	{
+		const KafkaMove *collected = &worker->collection->moves[i];
+
+		worker->moves[i].next = Max(worker->moves[i].next, collected->next);
+		if (worker->moves[i].proof.offset < 0)
+			worker->moves[i].proof = collected->proof;
+	}
 }
 
 /*
