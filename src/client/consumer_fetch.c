@@ -77,6 +77,8 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 static int
 take_batch(KafkaConsumer *consumer, int max)
 {
+	int64		at_once = (int64) kafka_fetch_memory * 1024 / 16;
+	int64		memory = consumer->memory;
 	int			before = consumer->count;
 	KafkaEntry *entry = NULL;
 	bool		progressed = false;
@@ -84,6 +86,7 @@ take_batch(KafkaConsumer *consumer, int max)
 	if (consumer->reader == NULL)
 		return 0;
 	while (consumer->count - before < max && consumer->failed == NULL &&
+		   consumer->memory - memory < at_once &&
 		   (entry = kafka_reader_next(consumer->reader)) != NULL)
 	{
 		if (entry->event == NULL)

@@ -78,10 +78,12 @@ struct KafkaReader
 };
 
 static void *read_queue(void *arg);
+static int	messages_at_once(const KafkaReader *reader);
 static ssize_t wait_for_message(KafkaReader *reader,
 								rd_kafka_message_t **raw);
 static bool wait_for_room(KafkaReader *reader);
-static void take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n);
+static void take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n,
+				 bool drained);
 static bool append(KafkaReader *reader, rd_kafka_message_t *raw);
 static bool append_event(KafkaReader *reader, rd_kafka_message_t *raw);
 static bool append_message(KafkaReader *reader, const rd_kafka_message_t *raw,
@@ -307,16 +309,29 @@ read_queue(void *arg)
 	while (wait_for_room(reader) &&
 		   !__atomic_load_n(&reader->failed, __ATOMIC_SEQ_CST))
 	{
+		int			max = messages_at_once(reader);
 		ssize_t		n = rd_kafka_consume_batch_queue(reader->job.queue, 0, raw,
-													 SLICE);
+													 max);
 
 		if (n <= 0)
 			n = wait_for_message(reader, raw);
 		if (n > 0)
-			take(reader, raw, n);
+			take(reader, raw, n, n < max);
 	}
 	wake_backend(reader);
 	return NULL;
+}
+
+/*
+ * Returns how many messages are taken off the queue together, by the size that
+ * they have had so far: what has been taken off is fetched anew.
+ */
+static int
+messages_at_once(const KafkaReader *reader)
+{
+	int64		size = reader->seen > 0 ? reader->seen_bytes / reader->seen : 0;
+
+	return Max(1, Min(SLICE, (int64) reader->job.memory / Max(size, 1)));
 }
 
 /*
@@ -364,10 +379,10 @@ wait_for_room(KafkaReader *reader)
 }
 
 /*
- * Copies and frees messages.
+ * Copies and frees messages; drained says that there were no more.
  */
 static void
-take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n)
+take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n, bool drained)
 {
 	bool		ok = true;
 
@@ -382,7 +397,7 @@ take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n)
 	if (!ok)
 		__atomic_store_n(&reader->failed, 1, __ATOMIC_SEQ_CST);
 	if (reader->job.username != NULL)
-		wake_fetcher(reader, n < SLICE);
+		wake_fetcher(reader, drained);
 }
 
 /*
