@@ -204,6 +204,7 @@ reach(KafkaConsumer *consumer, KafkaPartitionPosition *position, int64 offset)
 	consumer->nreading--;
 	rd_kafka_consume_stop(consumer->rkts[position - consumer->positions],
 						  position->partition);
+	kafka_reader_end_range(consumer->reader);
 }
 
 /*

@@ -55,6 +55,7 @@ struct KafkaReader
 	int			waiting;		/* the backend wants to be woken */
 	int			stop;
 	int			failed;			/* the thread has ended: no memory */
+	int			range_ended;	/* and the fetcher was not woken since */
 	int64		seen;			/* messages, wanted or not */
 	int64		seen_bytes;		/* of their keys and values */
 
@@ -183,6 +184,19 @@ bool
 kafka_reader_failed(KafkaReader *reader)
 {
 	return __atomic_load_n(&reader->failed, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * kafka_reader_end_range
+ *		Takes note that a partition is not read any more.  What is left of it in
+ *		the queue, which may have kept others from being fetched, is dropped
+ *		without being seen.
+ */
+void
+kafka_reader_end_range(KafkaReader *reader)
+{
+	__atomic_store_n(&reader->range_ended, 1, __ATOMIC_SEQ_CST);
+	rd_kafka_queue_yield(reader->job.queue);
 }
 
 /*
@@ -346,6 +360,9 @@ wait_for_message(KafkaReader *reader, rd_kafka_message_t **raw)
 	ssize_t		n;
 
 	wake_backend(reader);
+	if (__atomic_exchange_n(&reader->range_ended, 0, __ATOMIC_SEQ_CST) ||
+		reader->seen > reader->woken)
+		wake_fetcher(reader, true);
 	if (__atomic_load_n(&reader->stop, __ATOMIC_SEQ_CST))
 		return 0;
 	n = rd_kafka_consume_batch_queue(reader->job.queue, PATIENCE, raw, 1);
@@ -396,8 +413,7 @@ take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n, bool drained)
 	publish(reader);
 	if (!ok)
 		__atomic_store_n(&reader->failed, 1, __ATOMIC_SEQ_CST);
-	if (reader->job.username != NULL)
-		wake_fetcher(reader, drained);
+	wake_fetcher(reader, drained);
 }
 
 /*
@@ -672,8 +688,9 @@ wake_fetcher(KafkaReader *reader, bool drained)
 {
 	rd_kafka_error_t *error;
 
-	if (reader->seen - reader->woken < WAKE_MESSAGES &&
-		reader->seen_bytes - reader->woken_bytes < WAKE_BYTES && !drained)
+	if (reader->job.username == NULL ||
+		(reader->seen - reader->woken < WAKE_MESSAGES &&
+		 reader->seen_bytes - reader->woken_bytes < WAKE_BYTES && !drained))
 		return;
 	reader->woken = reader->seen;
 	reader->woken_bytes = reader->seen_bytes;

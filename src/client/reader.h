@@ -63,6 +63,7 @@ typedef struct KafkaEntry
 extern KafkaReader *kafka_reader_start(const KafkaReaderJob *job);
 extern KafkaEntry *kafka_reader_next(KafkaReader *reader);
 extern bool kafka_reader_failed(KafkaReader *reader);
+extern void kafka_reader_end_range(KafkaReader *reader);
 extern void kafka_reader_release(KafkaReader *reader);
 extern void kafka_reader_add_seen(KafkaReader *reader, int64 *messages,
 								  int64 *bytes);
