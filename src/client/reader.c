@@ -5,9 +5,7 @@
  *
  * NOTES
  *	  The thread appends entries to a chain of chunks, and the backend walks
- *	  behind.  What is filled of a chunk is published by an atomic number, and so
- *	  is the next chunk, so neither side takes a lock for an entry.  Locked are
- *	  the list of chunks to be used again and how far the thread is ahead.
+ *	  behind (reader_chunks.c).
  *
  *	  The backend says that it waits before it looks for the last time, and the
  *	  thread looks whether it waits after it has published, so one of them sees
@@ -25,31 +23,20 @@
 #include "postgres.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "client/reader.h"
 
-#define CHUNK_SIZE (256 * 1024) /* bytes mapped, of which some messages need
-								 * more */
 #define SLICE 512				/* messages taken at once */
-#define IDLE_CHUNKS 2			/* kept while there is nothing to read */
 #define PATIENCE 1000			/* ms to wait, before looking around */
 #define WAKE_MESSAGES 4096
 #define WAKE_BYTES (1024 * 1024)
-
-typedef struct Chunk
-{
-	struct Chunk *next;			/* atomic: NULL while this one is filled */
-	size_t		size;			/* bytes mapped */
-	size_t		filled;			/* atomic: bytes of data that are published */
-	char		data[FLEXIBLE_ARRAY_MEMBER] pg_attribute_aligned(MAXIMUM_ALIGNOF);
-} Chunk;
 
 struct KafkaReader
 {
 	KafkaReaderJob job;
 	pthread_t	thread;
+	KafkaReaderChunks chunks;
 
 	/* atomic */
 	int			waiting;		/* the backend wants to be woken */
@@ -60,22 +47,9 @@ struct KafkaReader
 	int64		seen_bytes;		/* of their keys and values */
 
 	/* of the thread */
-	Chunk	   *last;			/* chunk being filled */
-	size_t		end;			/* bytes of its data in use */
 	const KafkaReaderTopic *topic;	/* of the last message, or NULL */
 	int64		woken;			/* seen, when the fetcher was woken */
 	int64		woken_bytes;
-
-	/* of the backend */
-	Chunk	   *first;			/* chunk that is not released */
-	Chunk	   *current;		/* chunk being read */
-	size_t		at;				/* bytes of its data that were read */
-
-	pthread_mutex_t mutex;		/* of what follows */
-	pthread_cond_t room;		/* ahead is less, or stop is set */
-	size_t		ahead;			/* bytes of full chunks from current on */
-	Chunk	   *spare;			/* chunks to be used again */
-	int			nspare;
 };
 
 static void *read_queue(void *arg);
@@ -94,14 +68,8 @@ static void copy_headers(KafkaMessage *message, rd_kafka_headers_t *headers,
 						 char *to);
 static const char *copy_bytes(char **to, const void *bytes, size_t len);
 static KafkaEntry *make_entry(KafkaReader *reader, size_t size);
-static Chunk *get_chunk(KafkaReader *reader, size_t size);
-static Chunk *take_spare(KafkaReader *reader);
-static void free_spare(KafkaReader *reader, int keep);
-static void publish(KafkaReader *reader);
 static void wake_backend(KafkaReader *reader);
 static void wake_fetcher(KafkaReader *reader, bool drained);
-static KafkaEntry *next_entry(KafkaReader *reader);
-static void free_reader(KafkaReader *reader);
 
 /*
  * kafka_reader_start
@@ -118,15 +86,12 @@ kafka_reader_start(const KafkaReaderJob *job)
 	if (reader == NULL)
 		return NULL;
 	reader->job = *job;
-	pthread_mutex_init(&reader->mutex, NULL);
-	pthread_cond_init(&reader->room, NULL);
-	reader->last = get_chunk(reader, CHUNK_SIZE);
-	reader->first = reader->current = reader->last;
-	rc = reader->last == NULL ? ENOMEM :
-		kafka_thread_start(&reader->thread, read_queue, reader);
+	rc = kafka_chunks_begin(&reader->chunks) ?
+		kafka_thread_start(&reader->thread, read_queue, reader) : ENOMEM;
 	if (rc != 0)
 	{
-		free_reader(reader);
+		kafka_chunks_end(&reader->chunks);
+		free(reader);
 		errno = rc;
 		return NULL;
 	}
@@ -141,39 +106,12 @@ kafka_reader_start(const KafkaReaderJob *job)
 KafkaEntry *
 kafka_reader_next(KafkaReader *reader)
 {
-	KafkaEntry *entry = next_entry(reader);
+	KafkaEntry *entry = kafka_chunks_next(&reader->chunks);
 
 	if (entry != NULL)
 		return entry;
 	__atomic_store_n(&reader->waiting, 1, __ATOMIC_SEQ_CST);
-	return next_entry(reader);
-}
-
-static KafkaEntry *
-next_entry(KafkaReader *reader)
-{
-	for (;;)
-	{
-		Chunk	   *chunk = reader->current;
-		Chunk	   *next = __atomic_load_n(&chunk->next, __ATOMIC_SEQ_CST);
-
-		/* what is filled is final when there is a next one */
-		if (reader->at < __atomic_load_n(&chunk->filled, __ATOMIC_SEQ_CST))
-		{
-			KafkaEntry *entry = (KafkaEntry *) (chunk->data + reader->at);
-
-			reader->at += entry->size;
-			return entry;
-		}
-		if (next == NULL)
-			return NULL;
-		reader->current = next;
-		reader->at = 0;
-		pthread_mutex_lock(&reader->mutex);
-		reader->ahead -= chunk->size;
-		pthread_cond_signal(&reader->room);
-		pthread_mutex_unlock(&reader->mutex);
-	}
+	return kafka_chunks_next(&reader->chunks);
 }
 
 /*
@@ -206,24 +144,7 @@ kafka_reader_end_range(KafkaReader *reader)
 void
 kafka_reader_release(KafkaReader *reader)
 {
-	if (reader->first == reader->current)
-		return;
-	pthread_mutex_lock(&reader->mutex);
-	while (reader->first != reader->current)
-	{
-		Chunk	   *chunk = reader->first;
-
-		reader->first = chunk->next;
-		if (chunk->size == CHUNK_SIZE)
-		{
-			chunk->next = reader->spare;
-			reader->spare = chunk;
-			reader->nspare++;
-		}
-		else
-			munmap(chunk, chunk->size);
-	}
-	pthread_mutex_unlock(&reader->mutex);
+	kafka_chunks_release(&reader->chunks);
 }
 
 /*
@@ -246,33 +167,15 @@ kafka_reader_stop(KafkaReader *reader, int64 *messages, int64 *bytes)
 {
 	KafkaEntry *entry;
 
-	pthread_mutex_lock(&reader->mutex);
-	__atomic_store_n(&reader->stop, 1, __ATOMIC_SEQ_CST);
-	pthread_cond_signal(&reader->room);
-	pthread_mutex_unlock(&reader->mutex);
+	kafka_chunks_stop(&reader->chunks, &reader->stop);
 	rd_kafka_queue_yield(reader->job.queue);
 	pthread_join(reader->thread, NULL);
 
 	kafka_reader_add_seen(reader, messages, bytes);
-	while ((entry = next_entry(reader)) != NULL)
+	while ((entry = kafka_chunks_next(&reader->chunks)) != NULL)
 		if (entry->event != NULL)
 			rd_kafka_message_destroy(entry->event);
-	free_reader(reader);
-}
-
-static void
-free_reader(KafkaReader *reader)
-{
-	while (reader->first != NULL)
-	{
-		Chunk	   *chunk = reader->first;
-
-		reader->first = chunk->next;
-		munmap(chunk, chunk->size);
-	}
-	free_spare(reader, 0);
-	pthread_cond_destroy(&reader->room);
-	pthread_mutex_destroy(&reader->mutex);
+	kafka_chunks_end(&reader->chunks);
 	free(reader);
 }
 
@@ -367,11 +270,7 @@ wait_for_message(KafkaReader *reader, rd_kafka_message_t **raw)
 		return 0;
 	n = rd_kafka_consume_batch_queue(reader->job.queue, PATIENCE, raw, 1);
 	if (n <= 0)
-	{
-		pthread_mutex_lock(&reader->mutex);
-		free_spare(reader, IDLE_CHUNKS);
-		pthread_mutex_unlock(&reader->mutex);
-	}
+		kafka_chunks_trim(&reader->chunks);
 	return n;
 }
 
@@ -382,17 +281,10 @@ wait_for_message(KafkaReader *reader, rd_kafka_message_t **raw)
 static bool
 wait_for_room(KafkaReader *reader)
 {
-	bool		stop;
-
-	pthread_mutex_lock(&reader->mutex);
-	while (!(stop = __atomic_load_n(&reader->stop, __ATOMIC_SEQ_CST)) &&
-		   reader->ahead > reader->job.memory)
-	{
+	if (kafka_chunks_is_ahead(&reader->chunks, reader->job.memory))
 		wake_backend(reader);
-		pthread_cond_wait(&reader->room, &reader->mutex);
-	}
-	pthread_mutex_unlock(&reader->mutex);
-	return !stop;
+	return kafka_chunks_wait(&reader->chunks, reader->job.memory,
+							 &reader->stop);
 }
 
 /*
@@ -410,7 +302,7 @@ take(KafkaReader *reader, rd_kafka_message_t **raw, ssize_t n, bool drained)
 		else
 			rd_kafka_message_destroy(raw[i]);
 	}
-	publish(reader);
+	kafka_chunks_publish(&reader->chunks);
 	if (!ok)
 		__atomic_store_n(&reader->failed, 1, __ATOMIC_SEQ_CST);
 	wake_fetcher(reader, drained);
@@ -570,98 +462,12 @@ copy_bytes(char **to, const void *bytes, size_t len)
 static KafkaEntry *
 make_entry(KafkaReader *reader, size_t size)
 {
-	Chunk	   *chunk = reader->last;
-	KafkaEntry *entry;
+	bool		full;
+	KafkaEntry *entry = kafka_chunks_append(&reader->chunks, size, &full);
 
-	size = MAXALIGN(sizeof(KafkaEntry) + size);
-	if (size > chunk->size - offsetof(Chunk, data) - reader->end)
-	{
-		Chunk	   *next = get_chunk(reader, offsetof(Chunk, data) + size);
-
-		if (next == NULL)
-			return NULL;
-		publish(reader);
-		pthread_mutex_lock(&reader->mutex);
-		reader->ahead += chunk->size;
-		pthread_mutex_unlock(&reader->mutex);
-		__atomic_store_n(&chunk->next, next, __ATOMIC_SEQ_CST);
-		reader->last = chunk = next;
-		reader->end = 0;
+	if (full)
 		wake_backend(reader);
-	}
-	entry = (KafkaEntry *) (chunk->data + reader->end);
-	entry->size = size;
-	reader->end += size;
 	return entry;
-}
-
-/*
- * Returns an empty chunk of at least this size, or NULL when there is no
- * memory.
- */
-static Chunk *
-get_chunk(KafkaReader *reader, size_t size)
-{
-	Chunk	   *chunk = NULL;
-
-	if (size <= CHUNK_SIZE)
-	{
-		size = CHUNK_SIZE;
-		chunk = take_spare(reader);
-	}
-	if (chunk == NULL)
-	{
-		chunk = mmap(NULL, size, PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (chunk == MAP_FAILED)
-			return NULL;
-		chunk->size = size;
-	}
-	chunk->next = NULL;
-	chunk->filled = 0;
-	return chunk;
-}
-
-static Chunk *
-take_spare(KafkaReader *reader)
-{
-	Chunk	   *chunk;
-
-	pthread_mutex_lock(&reader->mutex);
-	chunk = reader->spare;
-	if (chunk != NULL)
-	{
-		reader->spare = chunk->next;
-		reader->nspare--;
-	}
-	pthread_mutex_unlock(&reader->mutex);
-	return chunk;
-}
-
-/*
- * Gives memory back, but for so many chunks.  With the lock held, or by who is
- * alone.
- */
-static void
-free_spare(KafkaReader *reader, int keep)
-{
-	while (reader->nspare > keep)
-	{
-		Chunk	   *chunk = reader->spare;
-
-		reader->spare = chunk->next;
-		reader->nspare--;
-		munmap(chunk, chunk->size);
-	}
-}
-
-/*
- * Shows the backend what has been appended.
- */
-static void
-publish(KafkaReader *reader)
-{
-	__atomic_store_n(&reader->last->filled, reader->end, __ATOMIC_SEQ_CST);
 }
 
 /*

@@ -21,8 +21,7 @@
 #ifndef KAFKA_READER_H
 #define KAFKA_READER_H
 
-#include "client/handle.h"
-#include "message.h"
+#include "client/reader_chunks.h"
 
 typedef struct KafkaReader KafkaReader;
 
@@ -49,16 +48,6 @@ typedef struct KafkaReaderJob
 	size_t		memory;			/* bytes to run ahead by */
 	bool		headers;		/* messages come with their headers */
 } KafkaReaderJob;
-
-/* Something that was in the queue. */
-typedef struct KafkaEntry
-{
-	KafkaMessage message;		/* where event is NULL */
-	rd_kafka_message_t *event;	/* an error, or the end of a partition:
-								 * whoever takes the entry destroys it */
-	int			range;			/* of the message */
-	size_t		size;			/* bytes of the entry and all that is in it */
-} KafkaEntry;
 
 extern KafkaReader *kafka_reader_start(const KafkaReaderJob *job);
 extern KafkaEntry *kafka_reader_next(KafkaReader *reader);
