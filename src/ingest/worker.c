@@ -48,6 +48,8 @@
 #define BATCH_BYTES (8 * 1024 * 1024)	/* of keys and values */
 #define BATCH_MEMORY (16 * 1024 * 1024)
 #define POLL_SLICE 100			/* ms */
+#define COLLECT_PATIENCE 10		/* ms without a message, after which a worker
+								 * is not behind */
 #define DISCOVER_INTERVAL 30000 /* ms between looks for new partitions */
 #define LAG_INTERVAL 5000		/* ms, the same while behind */
 
@@ -402,6 +404,8 @@ gather(KafkaWorker *worker)
 		if (count > 0)
 			timeout = worker->slot->flush ? 0 :
 				Min(POLL_SLICE, ms_until_due(worker));
+		if (worker->collection != NULL)
+			timeout = Min(timeout, COLLECT_PATIENCE);
 		worker->polled = poll(worker, room, timeout);
 		if (worker->polled > 0)
 			kafka_worker_show_lag(worker);
@@ -423,13 +427,15 @@ poll(KafkaWorker *worker, int max, int timeout)
 }
 
 /*
- * Says whether there is a batch to be written now: a full one, an old one, or
- * all there is when somebody waits for it.
+ * Says whether there is a batch to be written now: a full one, an old one,
+ * what was collected while there was more, or all there is when somebody waits
+ * for it.
  */
 static bool
 is_complete(KafkaWorker *worker)
 {
-	if (is_full(worker))
+	if (is_full(worker) ||
+		(worker->collection != NULL && worker->polled == 0))
 		return true;
 	if (kafka_consumer_count(worker->consumer) == 0 &&
 		!kafka_worker_has_moved(worker))

@@ -7,9 +7,9 @@
  *	  Where a worker is far behind, the same keys come again and again, and only
  *	  the last row of each is to be stored.  So while batches are full, their rows
  *	  are decoded, in a transaction that ends with it, and put into one set; the
- *	  batch that is not full, that comes a batch_interval after the first, or that
- *	  makes the set too large, writes the set, and moves the positions past all of
- *	  it.
+ *	  batch that is not full, as there is nothing more at the moment, that comes a
+ *	  batch_interval after the first, or that makes the set too large, writes the
+ *	  set, and moves the positions past all of it.
  *
  *	  The messages are gone then.  So an error of any kind forgets the set and
  *	  begins a new round, at the stored positions, whose first batches are written
