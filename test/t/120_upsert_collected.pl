@@ -81,14 +81,14 @@ is(target('plain'), expected('plain'), 'as ever');
 sql(q(SELECT kafka.drop_subscription('plain')));
 
 # A full batch does not wait for more.
-make_topic('full', 'i::text');
-sql(q(SELECT kafka.create_subscription('full', 'full', 'full_target', mode => 'upsert', start => 'latest',
+make_topic('single', 'i::text');
+sql(q(SELECT kafka.create_subscription('single', 'single', 'single_target', mode => 'upsert', start => 'latest',
 		batch_rows => 1, batch_interval => '1 hour');
-	INSERT INTO full_feed (id, n) VALUES ('a', '1')));
-ok($node->wait_true(q(SELECT count(*) = 1 FROM full_target WHERE n = 1)), 'a batch that is full is written');
-sql(q(INSERT INTO full_feed (id, n) VALUES ('a', '2')));
-ok($node->wait_true(q(SELECT count(*) = 1 FROM full_target WHERE n = 2)), 'and so is the next');
-sql(q(SELECT kafka.drop_subscription('full')));
+	INSERT INTO single_feed (id, n) VALUES ('a', '1')));
+ok($node->wait_true(q(SELECT count(*) = 1 FROM single_target WHERE n = 1)), 'a batch that is full is written');
+sql(q(INSERT INTO single_feed (id, n) VALUES ('a', '2')));
+ok($node->wait_true(q(SELECT count(*) = 1 FROM single_target WHERE n = 2)), 'and so is the next');
+sql(q(SELECT kafka.drop_subscription('single')));
 
 # Messages that cannot be decoded, and rows that cannot be stored.
 make_topic('bad', q(CASE WHEN i % 20000 = 10001 THEN 'bad' ELSE i::text END));
