@@ -293,7 +293,7 @@ limit_memory(KafkaClientOptions *client)
 {
 	kafka_options_limit(client, "queued.max.messages.kbytes",
 						kafka_fetch_memory / 8);
-	kafka_options_limit(client, "queued.min.messages", kafka_fetch_memory / 4);
+	kafka_options_limit(client, "queued.min.messages", kafka_fetch_memory / 8);
 }
 
 /*
