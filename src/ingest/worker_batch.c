@@ -117,9 +117,7 @@ static void
 check_headers(const KafkaWorker *worker)
 {
 	if (lacks_headers(worker))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg_internal("messages are to be read again, with headers")));
+		elog(ERROR, "messages are to be read again, with headers");
 }
 
 static bool
