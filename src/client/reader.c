@@ -86,6 +86,7 @@ kafka_reader_start(const KafkaReaderJob *job)
 	if (reader == NULL)
 		return NULL;
 	reader->job = *job;
+	reader->range_ended = 1;	/* there may be a rest of earlier ranges */
 	rc = kafka_chunks_begin(&reader->chunks) ?
 		kafka_thread_start(&reader->thread, read_queue, reader) : ENOMEM;
 	if (rc != 0)

@@ -293,7 +293,7 @@ limit_memory(KafkaClientOptions *client)
 {
 	kafka_options_limit(client, "queued.max.messages.kbytes",
 						kafka_fetch_memory / 8);
-	kafka_options_limit(client, "queued.min.messages", kafka_fetch_memory / 8);
+	kafka_options_limit(client, "queued.min.messages", kafka_fetch_memory / 4);
 	/* a response is unpacked as a whole, whatever it becomes */
 	kafka_options_limit(client, "fetch.message.max.bytes",
 						(int64) kafka_fetch_memory * 1024 / 256);
