@@ -137,6 +137,8 @@ json_begin(KafkaRowMap *map)
 	if (rows != NULL)
 		check_beside_rows(parser->message_tree, rows);
 	parser->slices = palloc_array(KafkaJsonSlice, parser->nslots);
+	if (rows == NULL && parser->nslots > 0)
+		parser->shapes = kafka_json_shapes_create(parser->nslots);
 	return state;
 }
 

@@ -59,9 +59,13 @@ typedef struct KafkaJsonSlice
 	int			len;
 } KafkaJsonSlice;
 
+/* Texts that were read before: what they have in common. */
+typedef struct KafkaJsonShapes KafkaJsonShapes;
+
 typedef struct KafkaJsonParser
 {
 	/* for the life of the map */
+	KafkaJsonShapes *shapes;	/* NULL with rows, or where nothing is wanted */
 	KafkaJsonNode *message_tree;
 	KafkaJsonNode *element_tree;	/* NULL without rows */
 	StringInfoData key;			/* without its escapes */
@@ -95,6 +99,15 @@ extern void kafka_json_node_add_slot(KafkaJsonNode *node, int slot);
 /* json_parse.c */
 extern void kafka_json_parse(KafkaJsonParser *parser, const char *input,
 							 int len);
+
+/* json_shape.c */
+extern KafkaJsonShapes *kafka_json_shapes_create(int nslots);
+extern bool kafka_json_shapes_match(KafkaJsonShapes *shapes,
+									const char *input, int len,
+									KafkaJsonSlice *slices);
+extern void kafka_json_shapes_learn(KafkaJsonShapes *shapes,
+									const char *input, int len,
+									const KafkaJsonSlice *slices);
 
 /* json_unescape.c */
 extern char *kafka_json_unescape(const char *start, int len,

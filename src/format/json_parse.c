@@ -56,6 +56,9 @@ kafka_json_parse(KafkaJsonParser *parser, const char *input, int len)
 	JsonSemAction actions = {.semstate = parser};
 	JsonParseErrorType error;
 
+	if (parser->shapes != NULL &&
+		kafka_json_shapes_match(parser->shapes, input, len, parser->slices))
+		return;
 	while (start < end && isspace((unsigned char) *start))
 		start++;
 	while (start < end && isspace((unsigned char) end[-1]))
@@ -81,6 +84,8 @@ kafka_json_parse(KafkaJsonParser *parser, const char *input, int len)
 	if (error != JSON_SUCCESS)
 		kafka_compat_json_error(error, &parser->lex);
 	leave(parser, end);
+	if (parser->shapes != NULL)
+		kafka_json_shapes_learn(parser->shapes, input, len, parser->slices);
 }
 
 /*
