@@ -15,6 +15,7 @@ my $topic = $broker->create_topic('letters', partitions => 2);
 my $node = KafkaIngest->start_with($broker);
 my $tmp = $PostgreSQL::Test::Utils::tmp_check;
 my $all = q(SELECT * FROM kafka.dead_letter ORDER BY id);
+my $positions = q(SELECT subscription, partition, next_offset FROM kafka.subscription_position ORDER BY partition);
 
 sub sql { my ($dbname, @sql) = @_; return $node->safe_psql($dbname, @sql); }
 
@@ -38,7 +39,8 @@ my $letters = sql('postgres', $all);
 
 my %restore = (
 	plain => sub { return [ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', $_[0], '-d', $_[1] ]; },
-	custom => sub { return [ 'pg_restore', '--exit-on-error', '-d', $_[1], $_[0] ]; });
+	custom => sub { return [ 'pg_restore', '--exit-on-error', '-d', $_[1], $_[0] ]; },
+	directory => sub { return [ 'pg_restore', '--exit-on-error', '--jobs', 4, '-d', $_[1], $_[0] ]; });
 foreach my $format (sort keys %restore)
 {
 	my $dump = "$tmp/letters.$format";
@@ -48,6 +50,7 @@ foreach my $format (sort keys %restore)
 	sql('postgres', "CREATE DATABASE $format");
 	$node->command_ok($restore{$format}->($dump, $node->connstr($format)), "$format: restore");
 	is(sql($format, $all), $letters, "$format: dead letters are the same");
+	is(sql($format, $positions), sql('postgres', $positions), "$format: and so are the positions");
 	is(sql($format, 'SET ROLE app; SELECT count(*) FROM kafka.dead_letter'),
 		5, "$format: the owner of the subscription sees them");
 	is(sql($format, 'SET ROLE other; SELECT count(*) FROM kafka.dead_letter'),
