@@ -148,7 +148,9 @@ kafka_command_run(const KafkaSubscription *subscription)
  * with: a parallel worker would not see the batch, and nothing that is short
  * gains from JIT.
  *
- * An ERROR undoes it with the transaction.
+ * In the session of somebody else nothing that the owner's code does may
+ * outlive it, for it would go on with the rights of that session; planning,
+ * too, runs functions.  An ERROR undoes it with the transaction.
  */
 static void
 enter(CommandScope *scope, const KafkaSubscription *subscription)
@@ -157,7 +159,8 @@ enter(CommandScope *scope, const KafkaSubscription *subscription)
 	GetUserIdAndSecContext(&scope->userid, &scope->sec_context);
 	if (scope->userid != subscription->owner)
 		SetUserIdAndSecContext(subscription->owner, scope->sec_context |
-							   SECURITY_LOCAL_USERID_CHANGE);
+							   SECURITY_LOCAL_USERID_CHANGE |
+							   SECURITY_RESTRICTED_OPERATION);
 	set_option("search_path", subscription->search_path);
 	set_option("max_parallel_workers_per_gather", "0");
 	set_option("jit", "off");

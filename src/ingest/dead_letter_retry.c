@@ -29,6 +29,7 @@
 
 static void retry_chunk(const KafkaSubscription *subscription,
 						KafkaApply *apply, KafkaDeadLetters *letters);
+static void become_owner(const KafkaSubscription *subscription);
 static const KafkaMessage *get_message(void *source, int i, bool headers);
 static void store_results(KafkaBatch *batch, KafkaDeadLetters *letters,
 						  int64 *succeeded, int64 *failed);
@@ -90,8 +91,7 @@ retry_chunk(const KafkaSubscription *subscription, KafkaApply *apply,
 	int			nestlevel = NewGUCNestLevel();
 
 	GetUserIdAndSecContext(&userid, &sec_context);
-	SetUserIdAndSecContext(subscription->owner,
-						   sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	become_owner(subscription);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);
@@ -111,6 +111,27 @@ retry_chunk(const KafkaSubscription *subscription, KafkaApply *apply,
 	kafka_apply_close(apply);
 	AtEOXact_GUC(false, nestlevel);
 	SetUserIdAndSecContext(userid, sec_context);
+}
+
+/*
+ * In the session of somebody else nothing that the owner's code does may
+ * outlive it, such as a cursor or a deferred trigger, for it would run with the
+ * rights of that session.  Triggers of the session's own that wait fire before.
+ */
+static void
+become_owner(const KafkaSubscription *subscription)
+{
+	Oid			userid;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	sec_context |= SECURITY_LOCAL_USERID_CHANGE;
+	if (userid != subscription->owner)
+	{
+		kafka_apply_fire_triggers();
+		sec_context |= SECURITY_RESTRICTED_OPERATION;
+	}
+	SetUserIdAndSecContext(subscription->owner, sec_context);
 }
 
 /*
