@@ -96,6 +96,8 @@ typedef struct KafkaRowMap
 	bool		needs_payload;	/* the value must be decoded: a payload column
 								 * is needed, or rows are to be counted */
 	bool		needs_headers;	/* a needed headers column */
+	bool		tombstones;		/* one is a row, even with the option rows;
+								 * set by who wants that */
 	bool		prints_names;	/* as text, a value may depend on search_path */
 	MemoryContext owner;		/* where the map is */
 	StringInfoData scratch;		/* a NUL-terminated field */

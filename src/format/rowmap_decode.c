@@ -6,7 +6,7 @@
  * NOTES
  *	  A message without a value (a tombstone) is one row whose payload columns
  *	  are NULL, and no row where the option rows says that rows are elements
- *	  of the value.
+ *	  of the value, unless the caller wants to see it.
  *
  *	  What nobody needs is not decoded: where neither a payload column is
  *	  needed nor rows have to be counted, the value is not looked at.
@@ -170,7 +170,7 @@ next_tombstone(KafkaRowMap *map)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("message has no value"),
 				 errdetail("The option \"strict\" does not allow tombstones.")));
-	return map->row == 0 && map->options->rows == NULL;
+	return map->row == 0 && (map->options->rows == NULL || map->tombstones);
 }
 
 /*

@@ -368,6 +368,10 @@ check_relations(const KafkaSubscription *subscription)
 	kafka_apply_open(&apply, subscription);
 	kafka_check_source(apply.source, subscription->owner);
 	kafka_check_server(apply.source, subscription->owner);
+	if (subscription->target == subscription->source)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("source and target of a subscription must not be the same table")));
 	kafka_apply_check(&apply);
 	(void) kafka_rowmap_create(apply.source,
 							   kafka_options_table(subscription->source,

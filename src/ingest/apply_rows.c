@@ -44,6 +44,7 @@ kafka_apply_rows_begin(KafkaApplyRows *rows, KafkaApply *apply)
 								FirstLowInvalidHeapAttributeNumber);
 	}
 	rows->map = kafka_rowmap_create(apply->source, apply->options, needed);
+	rows->map->tombstones = apply->subscription->mode == KAFKA_MODE_UPSERT;
 	rows->values = palloc0(sizeof(Datum) * rows->map->natts);
 	rows->nulls = palloc0(sizeof(bool) * rows->map->natts);
 	rows->econtext = CreateStandaloneExprContext();

@@ -129,6 +129,24 @@ $broker->produce($values, undef);
 ok($node->wait_state('values', 'stopped'), 'but then a message without value');
 like($node->error_of('values'), qr/only a key from the message's key can name/, 'names no row');
 
+# rows that are elements: a message without value has none, but deletes all the same
+my $lists = $broker->create_topic('upsert_rows');
+sql(qq(CREATE FOREIGN TABLE list_feed (id text OPTIONS (metadata 'key'), element int, n int, at int OPTIONS (path '\$.at'))
+		SERVER broker OPTIONS (topic '$lists', format 'json', rows 'list');
+	CREATE TABLE lists (id text PRIMARY KEY, n int, at int);
+	CREATE TABLE elements (id text, element int, n int, PRIMARY KEY (id, element));
+	SELECT kafka.create_subscription('lists', 'list_feed', 'lists', mode => 'upsert');
+	SELECT kafka.create_subscription('elements', 'list_feed', 'elements', mode => 'upsert')));
+$broker->produce($lists, { key => 'a', value => '{"at":5,"list":[{"element":1,"n":1},{"element":2,"n":2}]}' },
+	{ key => 'b', value => '{"list":[{"element":1,"n":3}]}' }, { key => 'c', value => '{"list":[]}' });
+is(contents('lists'), "a|2\nb|3", 'the last row of a message counts');
+is(contents('elements'), "a|1\na|2\nb|3", 'or each, if the key tells them apart');
+$broker->produce($lists, { key => 'a', value => undef });
+is(contents('lists'), 'b|3', 'a message without value deletes by the key of a message');
+ok($node->wait_state('elements', 'stopped'), 'and where that is not all of the key');
+like($node->error_of('elements'), qr/key column "element" of a message is null.*only a key from the message's key can name/s,
+	'it names no row');
+
 # equality is that of the key's type, wherever that is
 SKIP:
 {
@@ -167,6 +185,8 @@ like(
 	$node->error_from(q(SELECT kafka.create_subscription('x', 'feed', 'plain', key_columns => '{id}'))),
 	qr/key_columns needs mode "upsert"/,
 	'keys without upsert');
+like($node->error_from(q(SELECT kafka.create_subscription('x', 'feed', 'feed'))),
+	qr/source and target of a subscription must not be the same/, 'the source');
 sql(q(CREATE ROLE app LOGIN; GRANT SELECT ON feed TO app; GRANT USAGE ON FOREIGN SERVER broker TO app;
 	GRANT INSERT, UPDATE, SELECT ON plain TO app));
 like(
