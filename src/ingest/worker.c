@@ -54,6 +54,7 @@
 #define LAG_INTERVAL 5000		/* ms, the same while behind */
 
 static void connect_to_database(KafkaWorker *worker);
+static void note_fatal_error(ErrorData *error);
 static void set_session(KafkaWorker *worker);
 static void show_name(const char *subscription);
 static void on_change(Datum arg, int cacheid, uint32 hashvalue);
@@ -71,6 +72,11 @@ static long ms_until_due(KafkaWorker *worker);
 static void discover(KafkaWorker *worker);
 static void reload(KafkaWorker *worker);
 static void look_while_asking(void);
+
+static emit_log_hook_type prev_emit_log_hook;
+
+/* the worker's slot, for what ends the process without being caught */
+static KafkaWorkerSlot *own_slot;
 
 /* the worker while it asks Kafka something */
 static KafkaWorker *asking;
@@ -131,6 +137,9 @@ connect_to_database(KafkaWorker *worker)
 {
 	Datum		self = PointerGetDatum(worker);
 
+	own_slot = worker->slot;
+	prev_emit_log_hook = emit_log_hook;
+	emit_log_hook = note_fatal_error;
 	BackgroundWorkerInitializeConnectionByOid(worker->slot->dbid,
 											  worker->slot->owner,
 											  BGWORKER_BYPASS_ROLELOGINCHECK);
@@ -143,7 +152,21 @@ connect_to_database(KafkaWorker *worker)
 }
 
 /*
- * Overrides what the database's and the role's settings say.
+ * Shows the user what no handler sees, such as that the owner may not log in;
+ * but not that somebody has terminated the process.
+ */
+static void
+note_fatal_error(ErrorData *error)
+{
+	if (error->elevel == FATAL && error->sqlerrcode != ERRCODE_ADMIN_SHUTDOWN)
+		kafka_slot_set_error(own_slot, kafka_worker_format_error(error));
+	if (prev_emit_log_hook)
+		prev_emit_log_hook(error);
+}
+
+/*
+ * Overrides what the database's and the role's settings say, the role itself
+ * among them.
  *
  * A batch that is lost in a crash of the server is read again, so no commit
  * waits for the disk.
@@ -152,6 +175,7 @@ static void
 set_session(KafkaWorker *worker)
 {
 	static const char *const settings[][2] = {
+		{"role", "none"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"synchronous_commit", "off"},
 		{"session_replication_role", "origin"},
