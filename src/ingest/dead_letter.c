@@ -17,6 +17,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "ingest/catalog_sql.h"
 #include "ingest/dead_letter.h"
@@ -99,6 +100,7 @@ static const char *copy_bytes(Datum value, size_t *len);
 static Datum bytes_or_null(const char *bytes, size_t len, bool *isnull);
 static Datum clipped_or_null(const char *str, bool *isnull);
 static char *header_name(const char *name);
+static char *from_utf8(const char *str, int len);
 
 /*
  * kafka_bad_messages_lock
@@ -360,7 +362,9 @@ read_headers(KafkaMessage *message, int row)
 	headers = palloc0_array(KafkaHeader, n);
 	for (int i = 0; i < n; i++)
 	{
-		headers[i].name = TextDatumGetCString(names[i]);
+		char	   *name = TextDatumGetCString(names[i]);
+
+		headers[i].name = pg_server_to_any(name, strlen(name), PG_UTF8);
 		if (!nulls[i])
 			headers[i].value = copy_bytes(contents[i], &headers[i].value_len);
 	}
@@ -433,11 +437,16 @@ kafka_dead_letter_clip(const char *text)
 static char *
 header_name(const char *name)
 {
+	int			len = strlen(name);
+	char	   *converted;
 	StringInfoData out;
 
-	if (pg_verify_mbstr(PG_UTF8, name, strlen(name), true) &&
-		GetDatabaseEncoding() == PG_UTF8)
-		return pstrdup(name);
+	if (pg_verify_mbstr(PG_UTF8, name, len, true))
+	{
+		converted = from_utf8(name, len);
+		if (converted != NULL)
+			return converted;
+	}
 	initStringInfo(&out);
 	for (const char *c = name; *c != '\0'; c++)
 	{
@@ -447,4 +456,30 @@ header_name(const char *name)
 			appendStringInfoChar(&out, *c);
 	}
 	return out.data;
+}
+
+/*
+ * Returns a copy in the server's encoding, or NULL where it has not all the
+ * characters.
+ */
+static char *
+from_utf8(const char *str, int len)
+{
+	int			encoding = GetDatabaseEncoding();
+	int			size = len * MAX_CONVERSION_GROWTH + 1;
+	Oid			proc;
+	char	   *converted;
+
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+		return pstrdup(str);
+	proc = FindDefaultConversionProc(PG_UTF8, encoding);
+	if (!OidIsValid(proc))
+		return NULL;
+	converted = palloc(size);
+	if (pg_do_encoding_conversion_buf(proc, PG_UTF8, encoding,
+									  (unsigned char *) unconstify(char *, str),
+									  len, (unsigned char *) converted, size,
+									  true) < len)
+		return NULL;
+	return converted;
 }

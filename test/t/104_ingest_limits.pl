@@ -45,6 +45,22 @@ is($node->safe_psql('latin', q(SELECT string_agg("offset" || sqlstate || encode(
 	'122P05' . unpack('H*', "2,\xe2\x82\xac") . ' 322P05' . unpack('H*', "4,\xc3\xa9\xe2\x82\xac"),
 	'and messages with others are put aside as they came');
 
+# there, names of headers: some the database has all the characters of, and others
+$topic = $broker->create_topic('latin_names');
+$broker->produce($topic, { value => '-1,x', headers => [ [ "caf\xc3\xa9", 'v' ], [ "\xe2\x82\xac", 'w' ] ] });
+$node->safe_psql('latin', qq(CREATE FOREIGN TABLE names_feed (n int, word text,
+		cafe text OPTIONS (source 'header', path 'caf\xe9'), _headers kafka.header[])
+		SERVER broker OPTIONS (topic '$topic', format 'csv');
+	CREATE TABLE names (n int CHECK (n > 0), cafe text, headers jsonb);
+	SELECT kafka.create_subscription('names', 'names_feed', 'names', on_error => 'dead_letter')));
+$node->wait_applied('names', 'latin');
+is($node->safe_psql('latin', q(SELECT string_agg(encode(convert_to(h.name, 'UTF8'), 'hex'), ' ') FROM kafka.dead_letter, unnest(headers) h
+		WHERE subscription = 'names')),
+	'636166c3a9 ' . unpack('H*', '\xE2\x82\xAC'), 'names of headers are kept, or written in ASCII');
+is($node->safe_psql('latin', q(ALTER TABLE names DROP CONSTRAINT names_n_check;
+		SELECT * FROM kafka.retry_dead_letters('names'); SELECT cafe FROM names)),
+	"1|0\nv", 'and a column comes from the header of its name when the message is tried again');
+
 # a message with a million fields, that is good, and one that is not
 $topic = $broker->create_topic('fields', config => { 'max.message.bytes' => 20_000_000 });
 my $fields = join ',', map { qq("f$_":$_) } 1 .. 1_000_000;
