@@ -157,6 +157,7 @@ kafka_drop_subscription(PG_FUNCTION_ARGS)
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	KafkaSubscription *subscription;
 
+	PreventCommandDuringRecovery("kafka.drop_subscription()");
 	if (PG_GETARG_BOOL(1) && kafka_catalog_by_name(name) == NULL)
 	{
 		ereport(NOTICE,
@@ -179,8 +180,10 @@ Datum
 kafka_enable_subscription(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	KafkaSubscription *subscription = kafka_subscription_lock(name);
+	KafkaSubscription *subscription;
 
+	PreventCommandDuringRecovery("kafka.enable_subscription()");
+	subscription = kafka_subscription_lock(name);
 	kafka_subscription_check(subscription);
 	kafka_catalog_set_enabled(subscription, true);
 	kafka_catalog_set_error(subscription, NULL, NULL);
@@ -198,8 +201,10 @@ Datum
 kafka_disable_subscription(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	KafkaSubscription *subscription = kafka_subscription_lock(name);
+	KafkaSubscription *subscription;
 
+	PreventCommandDuringRecovery("kafka.disable_subscription()");
+	subscription = kafka_subscription_lock(name);
 	kafka_catalog_set_enabled(subscription, false);
 	kafka_request_scan(subscription->id);
 	PG_RETURN_VOID();

@@ -113,6 +113,9 @@ is( $standby->safe_psql(
 	'nor a launcher');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM n_feed'),
 	$n, 'it reads topics');
+like(($standby->psql('postgres', "SELECT kafka.${_}_subscription('n')"))[2],
+	qr/cannot execute kafka\.${_}_subscription\(\) during recovery/, "it refuses to $_ a subscription")
+  foreach qw(enable disable drop);
 is_copied($copy, 'a base backup started as a second server');
 is($copy->safe_psql('postgres', 'SELECT count(*) FROM n'), 30, 'it has the rows of the backup');
 is_copied($pitr, 'a clone by point-in-time recovery');
