@@ -236,10 +236,9 @@ write_range(KafkaWorker *worker)
 		return;
 	}
 	kafka_apply_open(apply, worker->subscription);
-	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
-
 	PushActiveSnapshot(GetTransactionSnapshot());
-	kafka_apply_check(apply);
+	kafka_apply_check(apply);	/* locks what a command uses */
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 	worker->mode = kafka_apply_mode(apply);
 	worker->preparing = false;
 	kafka_worker_show_state(worker, KAFKA_WORKER_APPLYING);

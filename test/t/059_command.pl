@@ -189,5 +189,18 @@ unlike(refused('INSERT INTO half_words SELECT word FROM half_view'),
 ok($node->wait_applied('x'), 'and is read there');
 is(sql('SELECT count(*) FROM half_words'), 4, 'as in the command');
 
+# a table that the command uses is locked, by somebody who then needs the subscription
+my $locked = feed('locked', '1,a');
+sql('CREATE TABLE locked_log (n int)');
+run_command('locked', 'INSERT INTO locked_log SELECT n FROM locked_feed');
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; TRUNCATE locked_log');
+$broker->produce($locked, '2,b');
+ok($node->wait_state('locked', 'waiting for a lock'), 'the worker waits for it');
+$locker->query_safe(q(SELECT kafka.seek_subscription('locked', 'earliest'); COMMIT));
+$locker->quit;
+$node->wait_applied('locked');
+is(sql('SELECT string_agg(n::text, $$ $$ ORDER BY n) FROM locked_log'), '1 2', 'and lets go of the subscription meanwhile');
+
 $node->stop;
 done_testing();
