@@ -28,8 +28,10 @@
 #define SEVERAL (-1)
 #define NONE (-2)
 
+static bool is_exhausted(const ErrorData *error);
 static bool is_bad_message(const ErrorData *error);
 static bool is_policy_violation(const ErrorData *error);
+static bool begins_with(const ErrorData *error, const char *message);
 static int	note_failed(KafkaBatchSearch *search, int last);
 static int	find_suspect(const KafkaBatchSearch *search, int last);
 static void cut(KafkaBatchSearch *search, int last);
@@ -175,8 +177,22 @@ kafka_error_may_pass(const ErrorData *error)
 		case ERRCODE_SYSTEM_ERROR:
 			return true;
 		default:
-			return false;
+			return is_exhausted(error);
 	}
+}
+
+/*
+ * Says whether the database has no room, or no transaction IDs or MultiXactIds,
+ * left, whose SQLSTATE is that of a value that is too large.
+ */
+static bool
+is_exhausted(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED &&
+		(begins_with(error, "database is not accepting commands") ||
+		 begins_with(error, "multixact \"members\" limit exceeded") ||
+		 begins_with(error, "cannot extend relation") ||
+		 begins_with(error, "cannot extend file"));
 }
 
 /*
@@ -210,10 +226,17 @@ is_bad_message(const ErrorData *error)
 static bool
 is_policy_violation(const ErrorData *error)
 {
-	const char *message = "new row violates row-level security policy";
-
 	return error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE &&
-		error->message_id != NULL &&
+		begins_with(error, "new row violates row-level security policy");
+}
+
+/*
+ * Compares with the message as it is in the source, in no other language.
+ */
+static bool
+begins_with(const ErrorData *error, const char *message)
+{
+	return error->message_id != NULL &&
 		strncmp(error->message_id, message, strlen(message)) == 0;
 }
 

@@ -74,7 +74,9 @@ kafka_worker_do(KafkaWorker *worker, KafkaWorkerStep step)
  *		process.
  *
  * The slot is given up before the commit, for a user who sees the subscription
- * disabled may enable it at once, and the scan that follows must come last.
+ * disabled may enable it at once, and the scan that follows must come last; but
+ * not before all is written, for where that fails, as on a full disk, another
+ * try is made, as late as after other errors.
  */
 void
 kafka_worker_stop(KafkaWorker *worker, ErrorData *error)
@@ -84,7 +86,6 @@ kafka_worker_stop(KafkaWorker *worker, ErrorData *error)
 
 	report_error(error);
 	kafka_slot_set_error(worker->slot, text);
-	kafka_slot_unwant(worker->slot);
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -101,6 +102,7 @@ kafka_worker_stop(KafkaWorker *worker, ErrorData *error)
 				 errhint("Use kafka.enable_subscription() once its cause is mended.")));
 	}
 	PopActiveSnapshot();
+	kafka_slot_unwant(worker->slot);
 	CommitTransactionCommand();
 	kafka_worker_end(worker);
 }

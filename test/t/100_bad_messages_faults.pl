@@ -11,7 +11,7 @@ use KafkaBroker;
 use KafkaIngest;
 
 my $broker = KafkaBroker->from_env;
-my $node = KafkaIngest->start_with($broker);
+my $node = KafkaIngest->start_with($broker, q(max_worker_processes = 20));
 
 sub sql { return $node->safe_psql('postgres', @_); }
 
@@ -44,7 +44,8 @@ sub retries
 
 foreach my $case (
 	[ 'serialization_failure', '40001' ], [ 'deadlock', '40P01' ],
-	[ 'lock_timeout', '55P03' ], [ 'no_memory', '53200' ], [ 'full_disk', '53100' ])
+	[ 'lock_timeout', '55P03' ], [ 'no_memory', '53200' ], [ 'full_disk', '53100' ],
+	[ 'io_error', '58030' ])
 {
 	my ($name, $sqlstate) = @$case;
 
@@ -55,12 +56,15 @@ $node->poll_query_until('postgres',
 	q(SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 		WHERE application_name = 'cancelled' AND wait_event = 'PgSleep'))
   or die 'nothing to cancel';
-foreach my $name (qw(serialization_failure deadlock lock_timeout no_memory full_disk cancelled))
+foreach my $name (qw(serialization_failure deadlock lock_timeout no_memory full_disk io_error cancelled))
 {
 	$node->count_once($name);
 	is(sql("SELECT count(*) FROM $name"), $name eq 'cancelled' ? 1 : 5, "$name: all is stored in the end");
 	is(retries($name), 1, "$name: after it was tried again");
 }
+failing('damaged', 1000, "RAISE 'damaged' USING ERRCODE = 'data_corrupted'", map { "$_,w" } 1 .. 5);
+$node->wait_state('damaged', 'stopped');
+like($node->error_of('damaged'), qr/^damaged\nSQLSTATE: XX001/, 'a damaged table stops it');
 is(sql('SELECT count(*) FROM kafka.dead_letter'), 0, 'nothing is put aside for it');
 
 # workers that are killed while every tenth message is bad
