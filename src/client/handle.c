@@ -25,6 +25,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "client/handle.h"
@@ -36,6 +37,10 @@
 #include "storage/ipc.h"
 
 #define PATIENCE 150			/* ms that an interrupt may have to wait */
+
+/* what a line of the log begins with */
+#define THREAD "[thrd:"
+#define THREAD_END "]: "
 
 static dlist_head open_handles = DLIST_STATIC_INIT(open_handles);
 
@@ -62,6 +67,8 @@ static rd_kafka_t *make_instance(rd_kafka_type_t type, rd_kafka_conf_t *conf,
 								 char *errstr, size_t size);
 static void take_error(KafkaHandle *handle, rd_kafka_event_t *event);
 static void take_log(KafkaHandle *handle, rd_kafka_event_t *event);
+static void note_error(KafkaHandle *handle, rd_kafka_resp_err_t err,
+					   const char *text);
 static void close_at_exit(int code, Datum arg);
 
 /*
@@ -528,10 +535,6 @@ make_instance(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *errstr,
 	return rk;
 }
 
-/*
- * Remembers an error for the message of whoever waits.  What is known to end
- * the wait (a refused password) is not overwritten by its consequences.
- */
 static void
 take_error(KafkaHandle *handle, rd_kafka_event_t *event)
 {
@@ -545,19 +548,19 @@ take_error(KafkaHandle *handle, rd_kafka_event_t *event)
 	if (strstr(text, "SSL alert number") != NULL &&
 		(strstr(text, "certificate") != NULL || strstr(text, "unknown ca") != NULL))
 		err = RD_KAFKA_RESP_ERR__AUTHENTICATION;
-	if (kafka_handle_refused(handle))
-		return;
-	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && handle->reason[0] != '\0')
-		return;
-	handle->error = err;
-	strlcpy(handle->reason, text, sizeof(handle->reason));
+	note_error(handle, err, text);
 }
 
+/*
+ * From 2.12 on, that a connection was closed is said in the log only, at the
+ * level of information.
+ */
 static void
 take_log(KafkaHandle *handle, rd_kafka_event_t *event)
 {
 	const char *facility;
 	const char *line;
+	const char *end;
 	int			level;
 
 	if (rd_kafka_event_log(event, &facility, &line, &level) != 0)
@@ -565,6 +568,27 @@ take_log(KafkaHandle *handle, rd_kafka_event_t *event)
 	ereport(kafka_options_get(handle->options, "debug") != NULL ? LOG : DEBUG1,
 			(errmsg_internal("Kafka client of server \"%s\": %s: %s",
 							 handle->options->server, facility, line)));
+	if (strcmp(facility, "FAIL") != 0 || level > LOG_INFO)
+		return;
+	end = strstr(line, THREAD_END);
+	if (strncmp(line, THREAD, strlen(THREAD)) == 0 && end != NULL)
+		line = end + strlen(THREAD_END);
+	note_error(handle, RD_KAFKA_RESP_ERR__TRANSPORT, line);
+}
+
+/*
+ * Remembers an error for the message of whoever waits.  What is known to end
+ * the wait (a refused password) is not overwritten by its consequences.
+ */
+static void
+note_error(KafkaHandle *handle, rd_kafka_resp_err_t err, const char *text)
+{
+	if (kafka_handle_refused(handle))
+		return;
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && handle->reason[0] != '\0')
+		return;
+	handle->error = err;
+	strlcpy(handle->reason, text, sizeof(handle->reason));
 }
 
 static void
