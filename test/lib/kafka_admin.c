@@ -52,7 +52,11 @@
 
 #define MAX_PARTITIONS 100
 #define END_WAIT_MS 3000
-#define TIMEOUT_MS 20000
+/*
+ * A broker that was killed may need a quarter of a minute on a busy machine, and
+ * the client looks for it every ten seconds.
+ */
+#define TIMEOUT_MS 60000
 #define POLL_MS 10
 #define CHUNK_SIZE 1024
 

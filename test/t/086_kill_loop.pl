@@ -97,7 +97,7 @@ for my $i (1 .. $kills)
 append_to_file($stop, '');
 waitpid $producer, 0;
 
-is($?, 0, 'all messages were produced');
+is($?, 0, 'all messages were produced') or die slurp_file("$tmp/kills.error");
 is($done, $kills, "$kills kills");
 is($node->faults('n', slurp_file($count)), '', 'each message is in the table once');
 
