@@ -20,7 +20,9 @@ my $node = KafkaIngest->start_with($broker);
 sub sql { return $node->safe_psql('postgres', @_); }
 
 $node->numbers('n', $from);
-sql(q(ALTER SERVER broker OPTIONS (SET delivery 'commit')));
+# What a killed worker leaves open keeps readers waiting for a minute, unless the
+# next one has the same slot.
+sql(q(ALTER SERVER broker OPTIONS (SET delivery 'commit', ADD transaction_timeout_ms '10000')));
 sql(qq(CREATE FOREIGN TABLE passed_on (_key text, n int, word text) SERVER broker OPTIONS (topic '$to');
 	CREATE TRIGGER pass_on AFTER INSERT ON n FOR EACH ROW EXECUTE FUNCTION kafka.produce_row('broker', '$to', 'n')));
 
