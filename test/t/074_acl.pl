@@ -70,7 +70,10 @@ refused('no transactional id', "INSERT INTO committed VALUES ('x'), ('y')",
 $broker->allow('User:alice', '--operation' => 'Write', '--operation' => 'Describe',
 	'--transactional-id' => 'kafka_fdw', '--resource-pattern-type' => 'prefixed');
 works('transactional id', "INSERT INTO committed VALUES ('x'), ('y')");
-is(scalar(my @messages = $broker->consume('committed')), 2, 'and was sent once');
+# Kafka shows a transaction a moment after it has said that it is committed
+my @messages;
+KafkaCluster::wait_for(sub { @messages = $broker->consume('committed') });
+is(scalar(@messages), 2, 'and was sent once');
 
 # consumer groups
 my $offsets = q(SELECT * FROM kafka.group_offsets('broker', 'g'));
