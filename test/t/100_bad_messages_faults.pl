@@ -50,6 +50,8 @@ foreach my $case (
 	my ($name, $sqlstate) = @$case;
 
 	failing($name, 1, "RAISE 'passes' USING ERRCODE = '$sqlstate'", map { "$_,w" } 1 .. 5);
+	# a worker that fails while others change the catalogs starts anew for that, which is no retry
+	$node->count_once($name);
 }
 failing('cancelled', 1, 'PERFORM pg_sleep(1000)', '1,w');
 $node->poll_query_until('postgres',
@@ -58,7 +60,7 @@ $node->poll_query_until('postgres',
   or die 'nothing to cancel';
 foreach my $name (qw(serialization_failure deadlock lock_timeout no_memory full_disk io_error cancelled))
 {
-	$node->count_once($name);
+	$node->count_once($name) if $name eq 'cancelled';
 	is(sql("SELECT count(*) FROM $name"), $name eq 'cancelled' ? 1 : 5, "$name: all is stored in the end");
 	is(retries($name), 1, "$name: after it was tried again");
 }
