@@ -60,7 +60,7 @@ kafka_consumer_open(const KafkaClientOptions *options)
 	MemoryContextRegisterResetCallback(consumer->context, &consumer->callback);
 
 	consumer->queue = rd_kafka_queue_new(consumer->handle->rk);
-	consumer->received = kafka_traffic_received(consumer->handle->traffic);
+	consumer->mark.received = kafka_traffic_received(consumer->handle->traffic);
 	return consumer;
 }
 

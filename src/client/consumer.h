@@ -62,6 +62,8 @@ extern void kafka_consumer_stop(KafkaConsumer *consumer);
 extern int	kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout);
 extern const KafkaMessage *kafka_consumer_message(KafkaConsumer *consumer,
 												  int i);
+extern void kafka_consumer_mark(KafkaConsumer *consumer);
+extern int	kafka_consumer_connections(KafkaConsumer *consumer);
 extern double kafka_consumer_expansion(KafkaConsumer *consumer,
 									   int64 *received);
 extern int	kafka_consumer_range(KafkaConsumer *consumer, int i);

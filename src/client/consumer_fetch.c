@@ -21,6 +21,7 @@
 
 static int	take_batch(KafkaConsumer *consumer, int max);
 static void take_message(KafkaConsumer *consumer, KafkaEntry *entry);
+static KafkaConsumerTraffic count_traffic(KafkaConsumer *consumer);
 static void take_event(KafkaConsumer *consumer, rd_kafka_message_t *raw);
 static void make_room(KafkaConsumer *consumer);
 static void reach(KafkaConsumer *consumer, KafkaPartitionPosition *position,
@@ -135,26 +136,63 @@ take_message(KafkaConsumer *consumer, KafkaEntry *entry)
 }
 
 /*
+ * kafka_consumer_mark
+ *		Has kafka_consumer_expansion() begin here, and not at open().
+ */
+void
+kafka_consumer_mark(KafkaConsumer *consumer)
+{
+	consumer->mark = count_traffic(consumer);
+}
+
+/*
  * kafka_consumer_expansion
  *		Returns how many bytes of memory a byte that Kafka has sent has become,
- *		and in *received how many it has sent since open(); 0 where that cannot
- *		be told.
+ *		and in *received how many it has sent since mark() or open(); 0 where
+ *		that cannot be told.
  */
 double
 kafka_consumer_expansion(KafkaConsumer *consumer, int64 *received)
 {
-	int64		seen = consumer->seen;
-	int64		bytes = consumer->seen_bytes;
+	KafkaConsumerTraffic now = count_traffic(consumer);
+	KafkaConsumerTraffic *mark = &consumer->mark;
+	int64		seen = now.seen - mark->seen;
 	double		size;
 
-	*received = kafka_traffic_received(consumer->handle->traffic) -
-		consumer->received;
-	if (consumer->reader != NULL)
-		kafka_reader_add_seen(consumer->reader, &seen, &bytes);
+	*received = now.received - mark->received;
 	if (*received <= 0 || seen == 0)
 		return 0;
-	size = (double) bytes / seen + KAFKA_MESSAGE_OVERHEAD;
-	return size * (seen + rd_kafka_queue_length(consumer->queue)) / *received;
+	size = (double) (now.bytes - mark->bytes) / seen + KAFKA_MESSAGE_OVERHEAD;
+	return size * Max(seen + now.queued - mark->queued, 0) / *received;
+}
+
+/*
+ * Counts what has come up to now.
+ */
+static KafkaConsumerTraffic
+count_traffic(KafkaConsumer *consumer)
+{
+	KafkaConsumerTraffic traffic = {
+		.seen = consumer->seen,
+		.bytes = consumer->seen_bytes
+	};
+
+	traffic.received = kafka_traffic_received(consumer->handle->traffic);
+	traffic.queued = rd_kafka_queue_length(consumer->queue);
+	if (consumer->reader != NULL)
+		kafka_reader_add_seen(consumer->reader, &traffic.seen, &traffic.bytes);
+	return traffic;
+}
+
+/*
+ * kafka_consumer_connections
+ *		Returns how many connections there are: with the brokers, each of which
+ *		sends a response of its own, and perhaps one more.
+ */
+int
+kafka_consumer_connections(KafkaConsumer *consumer)
+{
+	return kafka_traffic_connections(consumer->handle->traffic);
 }
 
 /*

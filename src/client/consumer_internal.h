@@ -12,6 +12,15 @@
 #include "client/reader.h"
 #include "datatype/timestamp.h"
 
+/* What has come up to some moment. */
+typedef struct KafkaConsumerTraffic
+{
+	int64		received;		/* bytes, by the handle */
+	int64		seen;			/* messages that readers have taken */
+	int64		bytes;			/* of their keys and values */
+	int64		queued;			/* messages that wait for the reader */
+} KafkaConsumerTraffic;
+
 struct KafkaConsumer
 {
 	/* for the life of the consumer */
@@ -47,7 +56,7 @@ struct KafkaConsumer
 	/* since open(), by readers that were stopped */
 	int64		seen;			/* messages, wanted or not */
 	int64		seen_bytes;
-	int64		received;		/* by the handle before open() */
+	KafkaConsumerTraffic mark;	/* from which on traffic is looked at */
 
 	/* of a request of the configuration */
 	rd_kafka_queue_t *config_queue;

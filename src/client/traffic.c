@@ -181,6 +181,21 @@ kafka_traffic_close(int fd, KafkaTraffic *traffic)
 }
 
 /*
+ * kafka_traffic_connections
+ *		Returns how many sockets are open; in any thread.
+ */
+int
+kafka_traffic_connections(KafkaTraffic *traffic)
+{
+	int			n;
+
+	pthread_mutex_lock(&traffic->mutex);
+	n = traffic->nsockets;
+	pthread_mutex_unlock(&traffic->mutex);
+	return n;
+}
+
+/*
  * kafka_traffic_received
  *		Returns how many bytes the client's sockets have received; in any
  *		thread.

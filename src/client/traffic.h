@@ -16,6 +16,7 @@ extern void kafka_traffic_end(KafkaTraffic *traffic);
 extern int	kafka_traffic_socket(int domain, int type, int protocol,
 								 KafkaTraffic *traffic);
 extern int	kafka_traffic_close(int fd, KafkaTraffic *traffic);
+extern int	kafka_traffic_connections(KafkaTraffic *traffic);
 extern int64 kafka_traffic_received(KafkaTraffic *traffic);
 
 #endif							/* KAFKA_TRAFFIC_H */

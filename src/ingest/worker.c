@@ -244,7 +244,7 @@ run(KafkaWorker *worker)
 		if (worker->subscription == NULL)
 			kafka_worker_end(worker);
 		worker->consumer = kafka_worker_open_consumer(worker,
-													  worker->options->client);
+													  kafka_worker_consumer_options(worker));
 		kafka_worker_ask_offsets(worker);
 		kafka_worker_do(worker, kafka_worker_settle_positions);
 		kafka_worker_prove_round(worker);
@@ -255,6 +255,8 @@ run(KafkaWorker *worker)
 			worker->collecting = kafka_worker_collects(worker, is_full(worker));
 			if (!worker->outdated)
 				kafka_worker_apply_batch(worker);
+			if (!worker->outdated)
+				kafka_worker_adapt_responses(worker);
 		}
 	}
 }
@@ -316,11 +318,8 @@ static void
 limit_memory(KafkaClientOptions *client)
 {
 	kafka_options_limit(client, "queued.max.messages.kbytes",
-						kafka_fetch_memory / 8);
+						kafka_fetch_memory / 16);
 	kafka_options_limit(client, "queued.min.messages", kafka_fetch_memory / 4);
-	/* a response is unpacked as a whole, whatever it becomes */
-	kafka_options_limit(client, "fetch.message.max.bytes",
-						(int64) kafka_fetch_memory * 1024 / 256);
 }
 
 /*
@@ -399,11 +398,22 @@ start_reading(KafkaWorker *worker)
 		ranges[i].end = KAFKA_OFFSET_MAX;
 	}
 	worker->has_headers = worker->headers;
-	kafka_consumer_want_headers(worker->consumer, worker->has_headers);
-	kafka_consumer_start(worker->consumer, ranges, worker->npartitions);
+	kafka_worker_start_consumer(worker, ranges);
 	worker->moves = palloc_array(KafkaMove, Max(worker->npartitions, 1));
 	worker->moved = palloc_array(int, Max(worker->npartitions, 1));
 	worker->last_write = GetCurrentTimestamp();
+}
+
+/*
+ * kafka_worker_start_consumer
+ *		Has the consumer read from all partitions.
+ */
+void
+kafka_worker_start_consumer(KafkaWorker *worker, const KafkaRange *ranges)
+{
+	kafka_consumer_want_headers(worker->consumer, worker->has_headers);
+	kafka_consumer_start(worker->consumer, ranges, worker->npartitions);
+	kafka_worker_watch_responses(worker);
 }
 
 /*
@@ -418,6 +428,7 @@ gather(KafkaWorker *worker)
 		int			count = kafka_consumer_count(worker->consumer);
 		int			room = worker->subscription->batch_rows - count;
 		int			timeout = POLL_SLICE;
+		TimestampTz start;
 
 		kafka_worker_serve_requests(worker);
 		if (worker->outdated || is_complete(worker))
@@ -433,7 +444,9 @@ gather(KafkaWorker *worker)
 				Min(POLL_SLICE, ms_until_due(worker));
 		if (worker->collection != NULL)
 			timeout = Min(timeout, COLLECT_PATIENCE);
+		start = GetCurrentTimestamp();
 		worker->polled = poll(worker, room, timeout);
+		kafka_worker_note_poll(worker, start);
 		if (worker->polled > 0)
 			kafka_worker_show_lag(worker);
 		if (count == 0 && worker->polled > 0)
@@ -516,7 +529,10 @@ discover(KafkaWorker *worker)
 		worker->outdated = true;
 	kafka_worker_do(worker, kafka_worker_check_positions);
 	if (!behind)
+	{
 		kafka_worker_end_prover(worker);
+		kafka_worker_forget_responses(worker);
+	}
 	kafka_worker_show_lag(worker);
 }
 

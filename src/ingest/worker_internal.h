@@ -48,6 +48,20 @@ typedef struct KafkaCollection
 	KafkaMove  *moves;			/* next and proof of each partition */
 } KafkaCollection;
 
+/* How large Kafka's responses are to be, and what they have become. */
+typedef struct KafkaResponses
+{
+	int			size;			/* bytes, as Kafka sends them; 0 before the
+								 * first consumer */
+	double		expansion;		/* memory that one of them takes, at most,
+								 * since there was a backlog; 0 where unknown */
+	/* since it was last seen whether they are waited for */
+	TimestampTz since;			/* when the first messages came */
+	int64		messages;
+	int64		received;		/* bytes */
+	int64		waited;			/* µs */
+} KafkaResponses;
+
 typedef struct KafkaWorker
 {
 	/* for the life of the process */
@@ -58,6 +72,7 @@ typedef struct KafkaWorker
 	TimestampTz group_warned;	/* that this has failed */
 	bool		headers;		/* messages are to have them from the next
 								 * round on */
+	KafkaResponses responses;
 
 	/* for a round */
 	bool		outdated;		/* it is to end */
@@ -77,6 +92,7 @@ typedef struct KafkaWorker
 	int		   *moved;			/* the partition of each move, by index */
 	TimestampTz asked;			/* for the offsets */
 	KafkaConsumer *prover;		/* or NULL */
+	int			proof_size;		/* bytes of its responses */
 	bool		prove_all;		/* not only what the batch moves */
 	TimestampTz proven;			/* that the topic is the same */
 	KafkaGroup *group;			/* or NULL */
@@ -120,7 +136,17 @@ extern void kafka_worker_show_state(KafkaWorker *worker,
 									KafkaWorkerState state);
 extern KafkaConsumer *kafka_worker_open_consumer(KafkaWorker *worker,
 												 const KafkaClientOptions *options);
+extern void kafka_worker_start_consumer(KafkaWorker *worker,
+										const KafkaRange *ranges);
 extern void kafka_worker_end(KafkaWorker *worker);
+
+/* worker_response.c */
+extern KafkaClientOptions *kafka_worker_consumer_options(KafkaWorker *worker);
+extern int	kafka_worker_proof_size(const KafkaWorker *worker);
+extern void kafka_worker_watch_responses(KafkaWorker *worker);
+extern void kafka_worker_note_poll(KafkaWorker *worker, TimestampTz start);
+extern void kafka_worker_adapt_responses(KafkaWorker *worker);
+extern void kafka_worker_forget_responses(KafkaWorker *worker);
 
 /* worker_positions.c */
 extern void kafka_worker_ask_offsets(KafkaWorker *worker);

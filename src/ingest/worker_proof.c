@@ -62,6 +62,7 @@ static bool place_of_position(KafkaWorker *worker, int i, KafkaRange *range);
 static void read_places(KafkaWorker *worker, FindPlace find);
 static void store_proofs(KafkaWorker *worker);
 static void open_prover(KafkaWorker *worker);
+static void resize_prover(KafkaWorker *worker);
 static void renew_prover(KafkaWorker *worker);
 static void read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
 						KafkaWorkerPartition **partitions, int n);
@@ -102,6 +103,7 @@ kafka_worker_prove_batch(KafkaWorker *worker)
 	if (!TimestampDifferenceExceeds(worker->proven, now, PROOF_INTERVAL))
 		return;
 	worker->prove_all = false;
+	resize_prover(worker);
 	kafka_worker_do(worker, check_epochs);
 	error = kafka_worker_try(worker, read_proofs);
 	for (int i = 0; i < worker->npartitions; i++)
@@ -393,10 +395,26 @@ static void
 open_prover(KafkaWorker *worker)
 {
 	MemoryContext old = MemoryContextSwitchTo(worker->context);
+	KafkaClientOptions *options = kafka_proof_options(worker->options->client);
 
-	worker->prover = kafka_worker_open_consumer(worker,
-												kafka_proof_options(worker->options->client));
+	worker->proof_size = kafka_worker_proof_size(worker);
+	kafka_options_limit(options, "fetch.max.bytes", worker->proof_size);
+	kafka_options_limit(options, "fetch.message.max.bytes", worker->proof_size);
+	worker->prover = kafka_worker_open_consumer(worker, options);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Has another prover opened where it is to ask for another size at once.
+ */
+static void
+resize_prover(KafkaWorker *worker)
+{
+	if (worker->prover == NULL ||
+		kafka_worker_proof_size(worker) == worker->proof_size)
+		return;
+	kafka_consumer_discard(worker->prover);
+	worker->prover = NULL;
 }
 
 /*

@@ -15,7 +15,6 @@ use KafkaCluster;
 use KafkaIngest;
 
 my $limit = 64;    # MB
-my $messages = 1_000_000;
 
 plan skip_all => 'no RssAnon' unless -r '/proc/self/status' && slurp_file('/proc/self/status') =~ /RssAnon/;
 
@@ -66,26 +65,49 @@ sub peak
 
 my $idle = KafkaCluster::session($node);
 my $base = memory($idle->pid);
-my %topic;
+my (%topic, %count);
 
-foreach my $bytes (330, 40)
+# Adds messages to a topic: so many, of so many bytes each, of which some are random.
+sub fill
 {
-	$topic{$bytes} = $broker->create_topic("backlog_$bytes", partitions => 4);
-	$broker->with('compression.codec' => 'lz4', 'linger.ms' => 20)
-	  ->fill($topic{$bytes}, $messages, $bytes, $bytes == 330 ? 100 : 0);
+	my ($name, $codec, $count, $bytes, $random) = @_;
+
+	$topic{$name} //= $broker->create_topic("backlog_$name", partitions => 4);
+	$broker->with('compression.codec' => $codec, 'linger.ms' => 20, 'batch.size' => 1_000_000)
+	  ->fill($topic{$name}, $count, $bytes, $random);
+	$count{$name} += $count;
+	return;
 }
-foreach my $case ([ 'one', 330, '' ], [ 'several', 330, 'workers => 2' ], [ 'small', 40, '' ])
+
+fill('large', 'lz4', 1_000_000, 330, 100);
+fill('small', 'lz4', 1_000_000, 40, 0);
+# a response is unpacked as a whole
+fill('zstd', 'zstd', 500_000, 1000, 0);
+fill('gzip', 'gzip', 300_000, 1000, 0);
+foreach (1 .. 3)
 {
-	my ($name, $bytes, $arguments) = @$case;
+	fill('mixed', 'none', 20_000, 500, 450);
+	fill('mixed', 'zstd', 150_000, 1000, 0);
+}
+foreach my $case (
+	[ 'one', 'large', '' ],
+	[ 'several', 'large', 'workers => 2' ],
+	[ 'small', 'small', '' ],
+	[ 'zstd', 'zstd', '' ],
+	[ 'shared', 'zstd', 'workers => 2' ],
+	[ 'gzip', 'gzip', '' ],
+	[ 'mixed', 'mixed', '' ])
+{
+	my ($name, $source, $arguments) = @$case;
 
 	sql(qq(CREATE FOREIGN TABLE ${name}_feed (n int, t text, _partition int, _offset bigint)
-			SERVER broker OPTIONS (topic '$topic{$bytes}');
+			SERVER broker OPTIONS (topic '$topic{$source}');
 		CREATE UNLOGGED TABLE $name (n int, _partition int, _offset bigint)));
 	my $peak = peak($name, $arguments) - $base;
 	note sprintf('%s: %.1f MB above the %.1f MB of an idle backend', $name, $peak, $base);
 	cmp_ok($peak, '<=', $limit, "$name: memory of a worker");
-	is(sql("SELECT count(*), count(DISTINCT (_partition, _offset)), count(DISTINCT n) FROM $name"),
-		"$messages|$messages|$messages", "$name: each message is there once");
+	is(sql("SELECT count(*), count(DISTINCT (_partition, _offset)) FROM $name"),
+		"$count{$source}|$count{$source}", "$name: each message is there once");
 	sql("SELECT kafka.drop_subscription('$name'); DROP TABLE $name");
 }
 $idle->quit;
