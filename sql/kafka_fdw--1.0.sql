@@ -694,7 +694,7 @@ CREATE FUNCTION kafka.create_subscription(
 	key_columns pg_catalog.text[] DEFAULT NULL,
 	workers pg_catalog.int4 DEFAULT 1,
 	partitions pg_catalog.int4[] DEFAULT NULL,
-	batch_rows pg_catalog.int4 DEFAULT 20000,
+	batch_rows pg_catalog.int4 DEFAULT NULL,
 	batch_interval pg_catalog.interval DEFAULT '1 s',
 	on_error pg_catalog.text DEFAULT 'stop',
 	dead_letter_topic pg_catalog.text DEFAULT NULL,
@@ -705,7 +705,7 @@ RETURNS pg_catalog.void
 LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'kafka_create_subscription';
 COMMENT ON FUNCTION kafka.create_subscription(pg_catalog.text, pg_catalog.regclass, pg_catalog.regclass, pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.text[], pg_catalog.int4, pg_catalog.int4[], pg_catalog.int4, pg_catalog.interval, pg_catalog.text, pg_catalog.text, pg_catalog.int4, pg_catalog.text, pg_catalog.bool) IS
-'have a worker insert the rows of a foreign table into a table, each exactly once, as messages arrive; columns are matched by name; start is earliest, latest, a timestamp, or positions as JSON; workers share the partitions; rows are committed after batch_rows (1 to 1000000) messages or batch_interval (up to 1 hour); needs SELECT on source, USAGE on its server and INSERT on target; an error if Kafka cannot be reached';
+'have a worker insert the rows of a foreign table into a table, each exactly once, as messages arrive; columns are matched by name; start is earliest, latest, a timestamp, or positions as JSON; workers share the partitions; rows are committed after batch_rows (1 to 1000000; by default 100000, or 20000 with a command or mode upsert) messages or batch_interval (up to 1 hour); needs SELECT on source, USAGE on its server and INSERT on target; an error if Kafka cannot be reached';
 
 CREATE FUNCTION kafka.alter_subscription(
 	subscription pg_catalog.text,

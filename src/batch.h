@@ -29,7 +29,8 @@ typedef struct KafkaBatch
 {
 	KafkaBatchMessage get;
 	void	   *source;			/* its argument */
-	int			count;			/* messages 0 .. count - 1 */
+	int			count;			/* messages 0 .. count - 1; it may grow before
+								 * any is known to be bad */
 
 	/* what is wrong with them */
 	MemoryContext context;		/* of what follows */

@@ -231,6 +231,7 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 		kafka_reader_stop(consumer->reader, &consumer->seen,
 						  &consumer->seen_bytes);
 		consumer->reader = NULL;
+		consumer->held = NULL;
 	}
 	for (int i = 0; i < consumer->npositions; i++)
 		if (!consumer->positions[i].at_end)

@@ -60,6 +60,8 @@ extern void kafka_consumer_end_by_append_time(KafkaConsumer *consumer,
 											  int64 time);
 extern void kafka_consumer_stop(KafkaConsumer *consumer);
 extern int	kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout);
+extern int	kafka_consumer_take(KafkaConsumer *consumer, int max,
+								const bool *wanted);
 extern const KafkaMessage *kafka_consumer_message(KafkaConsumer *consumer,
 												  int i);
 extern void kafka_consumer_mark(KafkaConsumer *consumer);

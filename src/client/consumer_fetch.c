@@ -19,7 +19,8 @@
 
 #define INITIAL_BATCH 256
 
-static int	take_batch(KafkaConsumer *consumer, int max);
+static int	take_batch(KafkaConsumer *consumer, int max, const bool *wanted);
+static KafkaEntry *next_entry(KafkaConsumer *consumer);
 static void take_message(KafkaConsumer *consumer, KafkaEntry *entry);
 static KafkaConsumerTraffic count_traffic(KafkaConsumer *consumer);
 static void take_event(KafkaConsumer *consumer, rd_kafka_message_t *raw);
@@ -49,7 +50,8 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 	kafka_handle_check_process();
 	for (;;)
 	{
-		int			n = consumer->failed == NULL ? take_batch(consumer, max) : 0;
+		int			n = consumer->failed == NULL ?
+		take_batch(consumer, max, NULL) : 0;
 
 		if (consumer->failed != NULL &&
 			(consumer->count == 0 || (n == 0 && timeout < 0)))
@@ -72,11 +74,26 @@ kafka_consumer_poll(KafkaConsumer *consumer, int max, int timeout)
 }
 
 /*
- * Takes what the reader has, up to max messages, and returns how many of them
- * are in the ranges.  At an error it stops, and keeps it.
+ * kafka_consumer_take
+ *		Takes up to max more messages that are there, without waiting and without
+ *		an ERROR of Kafka's, and returns how many.
+ *
+ * It ends before a message of a range, numbered as given to start(), for which
+ * wanted says no.
+ */
+int
+kafka_consumer_take(KafkaConsumer *consumer, int max, const bool *wanted)
+{
+	return consumer->failed == NULL ? take_batch(consumer, max, wanted) : 0;
+}
+
+/*
+ * Takes what the reader has, up to max messages, of ranges that are wanted, and
+ * returns how many of them are in the ranges.  At an error it stops, and keeps
+ * it; so it does with a message that is not wanted.
  */
 static int
-take_batch(KafkaConsumer *consumer, int max)
+take_batch(KafkaConsumer *consumer, int max, const bool *wanted)
 {
 	int64		at_once = (int64) kafka_fetch_memory * 1024 / 16;
 	int64		memory = consumer->memory;
@@ -88,8 +105,13 @@ take_batch(KafkaConsumer *consumer, int max)
 		return 0;
 	while (consumer->count - before < max && consumer->failed == NULL &&
 		   consumer->memory - memory < at_once &&
-		   (entry = kafka_reader_next(consumer->reader)) != NULL)
+		   (entry = next_entry(consumer)) != NULL)
 	{
+		if (entry->event == NULL && wanted != NULL && !wanted[entry->range])
+		{
+			consumer->held = entry;
+			break;
+		}
 		if (entry->event == NULL)
 			take_message(consumer, entry);
 		else if (is_error(consumer, entry->event))
@@ -105,6 +127,20 @@ take_batch(KafkaConsumer *consumer, int max)
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("out of memory")));
 	return consumer->count - before;
+}
+
+/*
+ * Returns the message that is held, or else the reader's next entry, or NULL.
+ *
+ * What is held outlives a release, being the last that the reader has given.
+ */
+static KafkaEntry *
+next_entry(KafkaConsumer *consumer)
+{
+	KafkaEntry *entry = consumer->held;
+
+	consumer->held = NULL;
+	return entry != NULL ? entry : kafka_reader_next(consumer->reader);
 }
 
 /*

@@ -43,6 +43,7 @@ struct KafkaConsumer
 	int			nreading;		/* not at their end */
 	TimestampTz progress;		/* when something last came */
 	KafkaReader *reader;		/* NULL where there is nothing to be read */
+	KafkaEntry *held;			/* a message that is to be taken next, or NULL */
 	rd_kafka_message_t *failed; /* the error that follows what was taken, or
 								 * NULL */
 

@@ -33,6 +33,7 @@
 #define MAX_BATCH_INTERVAL 3600000	/* ms */
 #define MAX_PARTITION 99999		/* more than a broker can have */
 
+static int	default_batch_rows(const KafkaSubscription *subscription);
 static int	read_interval(const Interval *interval);
 static bool reset_setting(KafkaSubscription *subscription, const char *name);
 static char *get_text(FunctionCallInfo fcinfo, int n);
@@ -51,7 +52,7 @@ static void check_login(Oid userid);
 void
 kafka_subscription_require(FunctionCallInfo fcinfo)
 {
-	static const int required[] = {0, 1, 3, 5, 7, 9, 10, 11, 15};
+	static const int required[] = {0, 1, 3, 5, 7, 10, 11, 15};
 
 	for (int i = 0; i < lengthof(required); i++)
 		if (PG_ARGISNULL(required[i]))
@@ -90,6 +91,8 @@ kafka_subscription_read(FunctionCallInfo fcinfo,
 		subscription->partitions = partitions_of_array(PG_GETARG_ARRAYTYPE_P(8));
 	if (!PG_ARGISNULL(9))
 		subscription->batch_rows = PG_GETARG_INT32(9);
+	else if (subscription->batch_rows == 0)
+		subscription->batch_rows = default_batch_rows(subscription);
 	if (!PG_ARGISNULL(10))
 		subscription->batch_interval = read_interval(PG_GETARG_INTERVAL_P(10));
 	if (!PG_ARGISNULL(11) &&
@@ -110,6 +113,17 @@ kafka_subscription_read(FunctionCallInfo fcinfo,
 		subscription->group_id = get_text(fcinfo, 14);
 }
 
+/*
+ * A worker that inserts begins long before a batch has so many messages; else
+ * they are what is gathered first, and a message may wait for them.
+ */
+static int
+default_batch_rows(const KafkaSubscription *subscription)
+{
+	return subscription->command == NULL &&
+		subscription->mode == KAFKA_MODE_INSERT ? 100000 : 20000;
+}
+
 static int
 read_interval(const Interval *interval)
 {
@@ -124,7 +138,8 @@ read_interval(const Interval *interval)
 
 /*
  * kafka_subscription_reset
- *		Gives settings the values that kafka.create_subscription() gives them.
+ *		Gives settings the values that kafka.create_subscription() gives them,
+ *		once kafka_subscription_read() has been called.
  */
 void
 kafka_subscription_reset(ArrayType *names, KafkaSubscription *subscription)
@@ -157,7 +172,7 @@ reset_setting(KafkaSubscription *subscription, const char *name)
 	else if (strcmp(name, "partitions") == 0)
 		subscription->partitions = NULL;
 	else if (strcmp(name, "batch_rows") == 0)
-		subscription->batch_rows = 10000;
+		subscription->batch_rows = 0;	/* by kafka_subscription_read() */
 	else if (strcmp(name, "batch_interval") == 0)
 		subscription->batch_interval = 1000;
 	else if (strcmp(name, "on_error") == 0)

@@ -39,6 +39,10 @@ typedef struct KafkaApply
 									 * applied before, or NULL; and where */
 	MemoryContext collection;	/* they, and new ones, are made */
 	bool		collect;		/* only add this batch to them */
+	bool		(*extend) (void *arg);	/* raises last, and the batch's count,
+										 * by messages that are there by now;
+										 * false where there are none; or NULL */
+	void	   *extend_arg;
 	bool		one_by_one;		/* rather than many rows at once, as far as
 								 * there is a choice */
 

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 static bool is_direct(const KafkaApplyRows *rows);
+static bool extend(KafkaApplyRows *rows);
 
 /*
  * kafka_apply_rows_begin
@@ -81,10 +82,11 @@ kafka_apply_rows_next(void *arg, Datum *values, bool *nulls)
 	bool		more = rows->count < rows->apply->subscription->batch_rows &&
 	rows->rows->failed < KAFKA_SEARCH_BAD;
 
-	if (!kafka_batch_rows_next(rows->rows, more,
-							   rows->direct ? values : rows->values,
-							   rows->direct ? nulls : rows->nulls))
-		return false;
+	while (!kafka_batch_rows_next(rows->rows, more,
+								  rows->direct ? values : rows->values,
+								  rows->direct ? nulls : rows->nulls))
+		if (!more || !extend(rows))
+			return false;
 	rows->count++;
 	if (rows->direct)
 		return true;
@@ -103,6 +105,20 @@ kafka_apply_rows_next(void *arg, Datum *values, bool *nulls)
 		values[column->target - 1] = value;
 		nulls[column->target - 1] = isnull;
 	}
+	return true;
+}
+
+/*
+ * Goes on with messages that have come meanwhile, if there are any.
+ */
+static bool
+extend(KafkaApplyRows *rows)
+{
+	KafkaApply *apply = rows->apply;
+
+	if (apply->extend == NULL || !apply->extend(apply->extend_arg))
+		return false;
+	rows->rows->last = apply->last;
 	return true;
 }
 

@@ -42,11 +42,11 @@
 /*
  * CopyFrom() keeps up to 1000 rows, or 64 kB of input lines, for one insertion,
  * each in a slot that it makes anew for every COPY.  As our COPYs are short,
- * making slots is a good part of their cost, more so as the resource owner
- * searches through all of them.  So a row counts as that much input, whatever
- * its size, and 256 rows go together.
+ * making slots is a part of their cost, more so as the resource owner searches
+ * through all of them.  So a row counts as that much input, whatever its size,
+ * and 655 rows go together.
  */
-#define ROW_BYTES 256
+#define ROW_BYTES 100
 
 typedef struct CopySourceState
 {

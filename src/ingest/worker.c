@@ -67,7 +67,6 @@ static void start_reading(KafkaWorker *worker);
 static void gather(KafkaWorker *worker);
 static int	poll(KafkaWorker *worker, int max, int timeout);
 static bool is_complete(KafkaWorker *worker);
-static bool is_full(KafkaWorker *worker);
 static long ms_until_due(KafkaWorker *worker);
 static void discover(KafkaWorker *worker);
 static void reload(KafkaWorker *worker);
@@ -247,12 +246,13 @@ run(KafkaWorker *worker)
 													  kafka_worker_consumer_options(worker));
 		kafka_worker_ask_offsets(worker);
 		kafka_worker_do(worker, kafka_worker_settle_positions);
+		start_reading(worker);	/* messages come while proofs are read */
 		kafka_worker_prove_round(worker);
-		start_reading(worker);
 		while (!worker->outdated)
 		{
 			gather(worker);
-			worker->collecting = kafka_worker_collects(worker, is_full(worker));
+			worker->collecting = kafka_worker_collects(worker,
+													   kafka_worker_is_full(worker));
 			if (!worker->outdated)
 				kafka_worker_apply_batch(worker);
 			if (!worker->outdated)
@@ -365,6 +365,7 @@ read_positions(KafkaWorker *worker)
 		partition->topic = positions[i].topic;
 		partition->partition = positions[i].partition;
 		partition->proof = positions[i].proof;
+		partition->proven = 0;
 		partition->seen = positions[i].next_offset;
 		partition->end = positions[i].next_offset;
 	}
@@ -401,6 +402,8 @@ start_reading(KafkaWorker *worker)
 	kafka_worker_start_consumer(worker, ranges);
 	worker->moves = palloc_array(KafkaMove, Max(worker->npartitions, 1));
 	worker->moved = palloc_array(int, Max(worker->npartitions, 1));
+	worker->ahead = palloc_array(int, Max(worker->npartitions, 1));
+	worker->extend_with = palloc_array(bool, Max(worker->npartitions, 1));
 	worker->last_write = GetCurrentTimestamp();
 }
 
@@ -426,7 +429,7 @@ gather(KafkaWorker *worker)
 	for (;;)
 	{
 		int			count = kafka_consumer_count(worker->consumer);
-		int			room = worker->subscription->batch_rows - count;
+		int			room = kafka_worker_enough(worker) - count;
 		int			timeout = POLL_SLICE;
 		TimestampTz start;
 
@@ -435,6 +438,7 @@ gather(KafkaWorker *worker)
 			return;
 		discover(worker);
 		kafka_worker_report_group(worker);
+		kafka_worker_take_ahead(worker);
 
 		kafka_worker_show_state(worker, count == 0 &&
 								kafka_worker_at_log_end(worker) ?
@@ -467,14 +471,15 @@ poll(KafkaWorker *worker, int max, int timeout)
 }
 
 /*
- * Says whether there is a batch to be written now: a full one, an old one,
+ * Says whether there is a batch to be written now: a large one, an old one,
  * what was collected while there was more, or all there is when somebody waits
  * for it.
  */
 static bool
 is_complete(KafkaWorker *worker)
 {
-	if (is_full(worker) ||
+	if (kafka_worker_is_full(worker) ||
+		kafka_consumer_count(worker->consumer) >= kafka_worker_enough(worker) ||
 		(worker->collection != NULL && worker->polled == 0))
 		return true;
 	if (kafka_consumer_count(worker->consumer) == 0 &&
@@ -485,8 +490,12 @@ is_complete(KafkaWorker *worker)
 	return ms_until_due(worker) == 0;
 }
 
-static bool
-is_full(KafkaWorker *worker)
+/*
+ * kafka_worker_is_full
+ *		Says whether no more messages are to be added to the batch.
+ */
+bool
+kafka_worker_is_full(KafkaWorker *worker)
 {
 	return kafka_consumer_count(worker->consumer) >=
 		worker->subscription->batch_rows ||

@@ -53,7 +53,6 @@ static int64 range_bytes(KafkaWorker *worker);
 void
 kafka_worker_apply_batch(KafkaWorker *worker)
 {
-	int			count = kafka_consumer_count(worker->consumer);
 	MemoryContext context = AllocSetContextCreate(worker->context,
 												  "kafka worker batch",
 												  ALLOCSET_SMALL_SIZES);
@@ -65,13 +64,17 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 	if (worker->outdated)
 		return;
 	MemoryContextSwitchTo(context);
-	worker->batch = kafka_batch_create(get_message, worker, count);
+	worker->batch = kafka_batch_create(get_message, worker,
+									   kafka_consumer_count(worker->consumer));
 	MemoryContextSwitchTo(worker->context);
 	kafka_search_begin(&search, worker->batch, worker->careful,
 					   worker->subscription->on_error != KAFKA_BAD_STOP);
 	if (worker->part > 0)
 		kafka_search_divide(&search, worker->part);
 	worker->search = &search;
+	worker->may_extend = !search.careful && !search.divided;
+	if (worker->may_extend)
+		kafka_worker_begin_ahead(worker);
 	do
 	{
 		ErrorData  *error;
@@ -79,17 +82,27 @@ kafka_worker_apply_batch(KafkaWorker *worker)
 		worker->first = search.first;
 		worker->last = kafka_search_next(&search);
 		worker->careful = search.careful;
+		worker->extended = false;
 		error = try_range(worker);
+		worker->may_extend = false;
 		if (worker->outdated)
 			return;
+		if (error != NULL && worker->extended)
+		{
+			/* nothing has been written yet */
+			kafka_search_begin(&search, worker->batch, worker->careful,
+							   search.passes);
+			FreeErrorData(error);
+			continue;
+		}
 		found_bad = found_bad || worker->batch->nbad > 0;
 		if (error != NULL)
 			handle_error(worker, &search, error);
 		else if (!search.divided)
 			kafka_search_done(&search, worker->last);
 		if (search.first == search.end)
-			search.end = count;
-	} while (search.first < count || worker->failed);
+			search.end = worker->batch->count;
+	} while (search.first < worker->batch->count || worker->failed);
 	worker->preparing = true;
 	worker->careful = search.careful && found_bad;
 	worker->part = kafka_search_part(&search);
@@ -285,7 +298,10 @@ apply_messages(KafkaWorker *worker)
 		kafka_apply_parts(apply, worker->search);
 	}
 	else
+	{
+		kafka_worker_let_extend(worker);
 		kafka_apply_run(apply);
+	}
 	worker->last = apply->last;
 }
 

@@ -34,6 +34,9 @@ typedef struct KafkaWorkerPartition
 	int64		end;			/* of the log, when last asked */
 	KafkaProof	proof;			/* stored with the position */
 	KafkaProofFound found;		/* when looked for last */
+	TimestampTz proven;			/* that it is the same */
+	KafkaProof	ahead;			/* what is being read again */
+	bool		same;			/* and has been found */
 } KafkaWorkerPartition;
 
 /* Rows of batches that were not written yet, and what their messages were. */
@@ -94,7 +97,10 @@ typedef struct KafkaWorker
 	KafkaConsumer *prover;		/* or NULL */
 	int			proof_size;		/* bytes of its responses */
 	bool		prove_all;		/* not only what the batch moves */
-	TimestampTz proven;			/* that the topic is the same */
+	TimestampTz proving;		/* when that has begun */
+	TimestampTz ahead_since;	/* when proofs were asked for ahead, or 0 */
+	int		   *ahead;			/* of these partitions, by index */
+	int			nahead;
 	KafkaGroup *group;			/* or NULL */
 	bool		group_due;		/* it does not know the positions */
 	bool		careful;		/* some messages cannot be decoded; for the
@@ -109,6 +115,10 @@ typedef struct KafkaWorker
 	TimestampTz first_message;	/* when the first one was taken */
 	TimestampTz last_write;
 	int			polled;			/* messages of the last poll */
+	bool		may_extend;		/* what is there when the batch is being
+								 * written may be added */
+	bool		extended;		/* it has been */
+	bool	   *extend_with;	/* messages of which partitions, by index */
 	KafkaBatch *batch;			/* what is applied of them */
 	KafkaBatchSearch *search;	/* what is tried next */
 
@@ -130,6 +140,7 @@ typedef void (*KafkaWorkerStep) (KafkaWorker *worker);
 
 /* worker.c */
 extern void kafka_worker_serve_requests(KafkaWorker *worker);
+extern bool kafka_worker_is_full(KafkaWorker *worker);
 extern void kafka_worker_begin_asking(KafkaWorker *worker);
 extern void kafka_worker_end_asking(void);
 extern void kafka_worker_show_state(KafkaWorker *worker,
@@ -166,7 +177,17 @@ extern void kafka_worker_show_lag(KafkaWorker *worker);
 /* worker_proof.c */
 extern void kafka_worker_prove_round(KafkaWorker *worker);
 extern void kafka_worker_prove_batch(KafkaWorker *worker);
+extern bool kafka_worker_is_recent(TimestampTz proven);
+extern bool kafka_worker_proof_range(KafkaWorker *worker, int i,
+									 KafkaRange *range);
+extern bool kafka_worker_is_proven(KafkaWorker *worker, int i,
+								   TimestampTz now);
 extern void kafka_worker_end_prover(KafkaWorker *worker);
+
+/* worker_proof_ahead.c */
+extern void kafka_worker_begin_ahead(KafkaWorker *worker);
+extern void kafka_worker_take_ahead(KafkaWorker *worker);
+extern void kafka_worker_cancel_ahead(KafkaWorker *worker);
 
 /* worker_group.c */
 extern void kafka_worker_report_group(KafkaWorker *worker);
@@ -174,6 +195,10 @@ extern void kafka_worker_report_group(KafkaWorker *worker);
 /* worker_batch.c */
 extern void kafka_worker_apply_batch(KafkaWorker *worker);
 extern const KafkaMessage *kafka_worker_culprit(KafkaWorker *worker);
+
+/* worker_extend.c */
+extern int	kafka_worker_enough(const KafkaWorker *worker);
+extern void kafka_worker_let_extend(KafkaWorker *worker);
 
 /* worker_collect.c */
 extern bool kafka_worker_collects(KafkaWorker *worker, bool full);

@@ -32,7 +32,7 @@ static void add_new_partitions(KafkaWorker *worker);
 static void add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition, const KafkaPartitionOffsets *offsets);
 static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static void add_collected(KafkaWorker *worker);
-static bool note_message(KafkaWorker *worker, const KafkaMessage *message);
+static bool note_message(KafkaWorker *worker, int m);
 pg_noreturn static void raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static int64 get_lag(KafkaWorker *worker);
 static int64 get_memory(void);
@@ -235,6 +235,7 @@ add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition,
 	partition->topic = MemoryContextStrdup(worker->context, offsets->topic);
 	partition->partition = offsets->partition;
 	partition->proof.offset = -1;
+	partition->proven = 0;
 	partition->seen = 0;
 	partition->end = offsets->end;
 	check_position(worker, partition);
@@ -314,6 +315,7 @@ kafka_worker_move_positions(KafkaWorker *worker)
 	const KafkaPartitionPosition *positions =
 	kafka_consumer_positions(worker->consumer, &n);
 	bool		whole = worker->last == kafka_consumer_count(worker->consumer);
+	int			left = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -323,10 +325,10 @@ kafka_worker_move_positions(KafkaWorker *worker)
 		worker->moves[i].next = whole ? positions[i].position :
 			worker->partitions[i].seen;
 		worker->moves[i].proof.offset = -1;
+		left += positions[i].position != worker->partitions[i].seen ? 1 : 0;
 	}
-	for (int i = worker->last - 1, left = n; i >= worker->first && left > 0; i--)
-		left -= note_message(worker,
-							 kafka_consumer_message(worker->consumer, i)) ? 1 : 0;
+	for (int i = worker->last - 1; i >= worker->first && left > 0; i--)
+		left -= note_message(worker, i) ? 1 : 0;
 
 	if (worker->collection != NULL)
 		add_collected(worker);
@@ -362,18 +364,19 @@ add_collected(KafkaWorker *worker)
 }
 
 /*
- * Takes the last message of a partition for its move; false when it is not the
- * last one.
+ * Takes message m, the last one of its partition, for that one's move; false
+ * when it is not the last one.
  */
 static bool
-note_message(KafkaWorker *worker, const KafkaMessage *message)
+note_message(KafkaWorker *worker, int m)
 {
-	KafkaMove  *move = worker->moves +
-	(kafka_worker_find_partition(worker, message->topic,
-								 message->partition) - worker->partitions);
+	KafkaMove  *move =
+	&worker->moves[kafka_consumer_range(worker->consumer, m)];
+	const KafkaMessage *message;
 
 	if (move->proof.offset >= 0)
 		return false;
+	message = kafka_consumer_message(worker->consumer, m);
 	kafka_proof_take(message, &move->proof);
 	move->next = Max(move->next, message->offset + 1);
 	return true;

@@ -15,8 +15,8 @@
  *	  It is read again when a round begins, and before a batch is written,
  *	  after the batch's messages have come: if it is there then, they came
  *	  from the same topic.  It is read outside of any transaction, by a
- *	  consumer of its own, and for a stream of batches ten times a second:
- *	  a topic cannot be deleted, created, filled and found by us in between.
+ *	  consumer of its own, and for a stream of batches ten times a second: a
+ *	  topic cannot be deleted, created, filled and found by us in between.
  *
  *	  The message may be missing for good reasons:
  *	  - Retention, or delete_records, has removed it.  Then the log starts
@@ -45,11 +45,14 @@
 /* Says where a partition, by index, has something to read, if it has. */
 typedef bool (*FindPlace) (KafkaWorker *worker, int i, KafkaRange *range);
 
+static void prove_now(KafkaWorker *worker);
+static bool are_proven(KafkaWorker *worker);
+static void note_proven(KafkaWorker *worker);
 static bool is_asked(KafkaWorker *worker, int i);
+static bool is_moved(KafkaWorker *worker, int i);
 static bool has_proof(const KafkaWorkerPartition *partition);
 static void check_epochs(KafkaWorker *worker);
 static void read_proofs(KafkaWorker *worker);
-static bool place_of_proof(KafkaWorker *worker, int i, KafkaRange *range);
 static void look_closer(KafkaWorker *worker);
 static void check_closely(KafkaWorker *worker);
 static void check_compacted(KafkaWorker *worker, KafkaWorkerPartition *partition,
@@ -82,28 +85,36 @@ void
 kafka_worker_prove_round(KafkaWorker *worker)
 {
 	worker->prover = NULL;
+	worker->ahead_since = 0;
 	worker->prove_all = true;
+	worker->proving = GetCurrentTimestamp();
 	look_closer(worker);
 	find_proofs(worker);
-	worker->proven = GetCurrentTimestamp();
+	note_proven(worker);
 }
 
 /*
  * kafka_worker_prove_batch
  *		The same for the partitions whose positions the batch moves, before it
- *		is written.
+ *		is written, and for those that are behind, which the next ones will move.
  */
 void
 kafka_worker_prove_batch(KafkaWorker *worker)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	worker->prove_all = false;
+	kafka_worker_take_ahead(worker);
+	resize_prover(worker);
+	worker->proving = GetCurrentTimestamp();
+	if (!are_proven(worker))
+		prove_now(worker);
+}
+
+static void
+prove_now(KafkaWorker *worker)
+{
 	ErrorData  *error;
 	bool		proven = true;
 
-	if (!TimestampDifferenceExceeds(worker->proven, now, PROOF_INTERVAL))
-		return;
-	worker->prove_all = false;
-	resize_prover(worker);
 	kafka_worker_do(worker, check_epochs);
 	error = kafka_worker_try(worker, read_proofs);
 	for (int i = 0; i < worker->npartitions; i++)
@@ -123,7 +134,53 @@ kafka_worker_prove_batch(KafkaWorker *worker)
 		kafka_worker_ask_offsets(worker);
 		look_closer(worker);
 	}
-	worker->proven = now;
+	note_proven(worker);
+}
+
+/*
+ * Says whether everything that the batch moves has been proven just before.
+ */
+static bool
+are_proven(KafkaWorker *worker)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+		if (is_moved(worker, i) &&
+			!kafka_worker_is_proven(worker, i, worker->proving))
+			return false;
+	return true;
+}
+
+static void
+note_proven(KafkaWorker *worker)
+{
+	for (int i = 0; i < worker->npartitions; i++)
+		if (is_asked(worker, i))
+			worker->partitions[i].proven = worker->proving;
+}
+
+/*
+ * kafka_worker_is_proven
+ *		Says whether messages of the partition, by index, that are there now come
+ *		from the topic that its position was stored for.
+ */
+bool
+kafka_worker_is_proven(KafkaWorker *worker, int i, TimestampTz now)
+{
+	const KafkaWorkerPartition *partition = &worker->partitions[i];
+
+	return !has_proof(partition) ||
+		!TimestampDifferenceExceeds(partition->proven, now, PROOF_INTERVAL);
+}
+
+/*
+ * kafka_worker_is_recent
+ *		Says whether what was proven at some time still holds good.
+ */
+bool
+kafka_worker_is_recent(TimestampTz proven)
+{
+	return !TimestampDifferenceExceeds(proven, GetCurrentTimestamp(),
+									   PROOF_INTERVAL);
 }
 
 /*
@@ -134,6 +191,7 @@ kafka_worker_prove_batch(KafkaWorker *worker)
 void
 kafka_worker_end_prover(KafkaWorker *worker)
 {
+	kafka_worker_cancel_ahead(worker);
 	if (worker->prover != NULL)
 		kafka_consumer_close(worker->prover);
 	worker->prover = NULL;
@@ -153,6 +211,19 @@ is_asked(KafkaWorker *worker, int i)
 	if (worker->prove_all)
 		return true;
 	positions = kafka_consumer_positions(worker->consumer, &n);
+	return i < n && (!positions[i].at_log_end || is_moved(worker, i));
+}
+
+/*
+ * Says whether the batch moves the partition's position.
+ */
+static bool
+is_moved(KafkaWorker *worker, int i)
+{
+	int			n;
+	const KafkaPartitionPosition *positions =
+	kafka_consumer_positions(worker->consumer, &n);
+
 	return i < n && positions[i].position != worker->partitions[i].seen;
 }
 
@@ -195,14 +266,15 @@ check_epochs(KafkaWorker *worker)
 static void
 read_proofs(KafkaWorker *worker)
 {
-	read_places(worker, place_of_proof);
+	read_places(worker, kafka_worker_proof_range);
 }
 
 /*
- * A FindPlace of the proof of a partition that is asked.
+ * kafka_worker_proof_range
+ *		A FindPlace of the proof of a partition that is asked.
  */
-static bool
-place_of_proof(KafkaWorker *worker, int i, KafkaRange *range)
+bool
+kafka_worker_proof_range(KafkaWorker *worker, int i, KafkaRange *range)
 {
 	const KafkaWorkerPartition *partition = &worker->partitions[i];
 	const KafkaPartitionOffsets *offsets = find_offsets(worker, partition);
@@ -413,6 +485,7 @@ resize_prover(KafkaWorker *worker)
 	if (worker->prover == NULL ||
 		kafka_worker_proof_size(worker) == worker->proof_size)
 		return;
+	kafka_worker_cancel_ahead(worker);
 	kafka_consumer_discard(worker->prover);
 	worker->prover = NULL;
 }
@@ -448,6 +521,7 @@ read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
 
 	if (n == 0)
 		return;
+	kafka_worker_cancel_ahead(worker);
 	if (worker->prover == NULL)
 		open_prover(worker);
 	kafka_consumer_start(worker->prover, ranges, n);

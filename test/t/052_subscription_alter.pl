@@ -45,7 +45,7 @@ produce();
 is($node->count_once('n'), 20, 'the worker follows');
 sql(q(SELECT kafka.alter_subscription('n', reset => '{batch_rows,batch_interval}')));
 is(sql('SELECT batch_rows, batch_interval FROM kafka.subscription'),
-	'10000|00:00:01', 'reset gives the defaults back');
+	'100000|00:00:01', 'reset gives the defaults back');
 like(refused(q(alter_subscription('n', reset => '{source}'))),
 	qr/has no setting "source" with a default/, 'of what has one');
 like(refused(q(alter_subscription('n', batch_rows => 0))),
