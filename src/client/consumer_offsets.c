@@ -255,6 +255,13 @@ run_offsets(rd_kafka_t *rk, void *arg, int timeout)
 	err = ask_offsets(rk, call->low, RD_KAFKA_OFFSET_BEGINNING, timeout);
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		err = ask_offsets(rk, call->end, RD_KAFKA_OFFSET_END, timeout);
+	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+	{
+		/* Kafka has just named it, but the client has not heard of its leader */
+		rd_kafka_topic_partition_list_destroy(call->end);
+		call->end = NULL;		/* look for the partitions again */
+		err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	}
 	return err;
 }
 
