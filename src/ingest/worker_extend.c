@@ -73,15 +73,18 @@ extend(void *arg)
 	KafkaConsumer *consumer = worker->consumer;
 	TimestampTz now = GetCurrentTimestamp();
 	int			room = worker->subscription->batch_rows - worker->batch->count;
+	int			added;
 
 	kafka_worker_take_ahead(worker);
 	if (kafka_worker_is_full(worker))
 		return false;
 	for (int i = 0; i < worker->npartitions; i++)
 		worker->extend_with[i] = kafka_worker_is_proven(worker, i, now);
-	if (kafka_consumer_take(consumer, Min(room, AT_ONCE),
-							worker->extend_with) == 0)
+	added = kafka_consumer_take(consumer, Min(room, AT_ONCE),
+								worker->extend_with);
+	if (added == 0)
 		return false;
+	worker->responses.messages += added;
 	worker->extended = true;
 	worker->batch->count = kafka_consumer_count(consumer);
 	worker->apply.last = worker->batch->count;
