@@ -18,6 +18,7 @@
 #include "fdw/infer.h"
 #include "fdw/sample.h"
 #include "format/format.h"
+#include "format/integer.h"
 #include "format/parse.h"
 #include "utils/memutils.h"
 
@@ -279,9 +280,10 @@ find_field(KafkaInference *inference, const char *key)
 static int
 kind_of_number(const char *token)
 {
+	const char *end = token + strlen(token);
 	int64		number;
 
-	if (kafka_parse_int64(token, strlen(token), &number))
+	if (kafka_integer_read(token, end, &number) == end)
 		return KIND_INTEGER;
 	return KIND_NUMBER;
 }

@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "compat.h"
 #include "format/format.h"
+#include "format/integer.h"
 #include "format/parse.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -34,6 +35,7 @@ static bool convert_timestamp(const KafkaColumn *column, const char *str,
 							  int len, Datum *value);
 static Datum convert_epoch(KafkaRowMap *map, KafkaColumn *column,
 						   const char *str, int len);
+static bool is_ascii(const char *bytes, size_t len);
 static Datum convert_input(KafkaRowMap *map, KafkaColumn *column,
 						   const char *str, int len);
 
@@ -156,25 +158,10 @@ static bool
 convert_integer(const KafkaColumn *column, const char *str, int len,
 				Datum *value)
 {
-	int64		number;
+	int64		number = 0;
 
-	if (!kafka_parse_int64(str, len, &number))
-		return false;
-	if (column->conversion == KAFKA_CONVERT_INT8)
-		*value = Int64GetDatum(number);
-	else if (column->conversion == KAFKA_CONVERT_INT4)
-	{
-		if (number < PG_INT32_MIN || number > PG_INT32_MAX)
-			return false;
-		*value = Int32GetDatum((int32) number);
-	}
-	else
-	{
-		if (number < PG_INT16_MIN || number > PG_INT16_MAX)
-			return false;
-		*value = Int16GetDatum((int16) number);
-	}
-	return true;
+	return kafka_integer_read(str, str + len, &number) == str + len &&
+		kafka_integer_datum(column->conversion, number, value);
 }
 
 /*
@@ -360,6 +347,30 @@ kafka_column_to_bytes(KafkaColumn *column, Datum value, size_t *len)
 }
 
 /*
+ * Says whether all bytes are ASCII and none is NUL, eight at a time.
+ */
+static bool
+is_ascii(const char *bytes, size_t len)
+{
+	const uint64 high = UINT64CONST(0x8080808080808080);
+	const char *end = bytes + len;
+	uint64		any = 0;		/* the high bits of all bytes */
+	uint64		all = high;		/* set where a byte is not NUL */
+	uint64		word;
+
+	for (; end - bytes >= (ptrdiff_t) sizeof(word); bytes += sizeof(word))
+	{
+		memcpy(&word, bytes, sizeof(word));
+		any |= word;
+		all &= word + UINT64CONST(0x7f7f7f7f7f7f7f7f);
+	}
+	for (; bytes < end; bytes++)
+		if (*bytes == '\0' || IS_HIGHBIT_SET(*bytes))
+			return false;
+	return (any & high) == 0 && (all & high) == high;
+}
+
+/*
  * Verifies text of an encoding and converts it to the server's.
  *
  * Returns the bytes themselves where nothing is to be converted, and is
@@ -374,6 +385,12 @@ kafka_text_decode(const char *bytes, size_t len, int encoding, int *text_len)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("message is too large")));
+	if ((encoding == PG_UTF8 || encoding == GetDatabaseEncoding()) &&
+		is_ascii(bytes, len))
+	{
+		*text_len = len;
+		return bytes;
+	}
 	text = pg_any_to_server(bytes, (int) len, encoding);
 	*text_len = text == bytes ? (int) len : strlen(text);
 	return text;

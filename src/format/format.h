@@ -98,6 +98,7 @@ typedef struct KafkaRowMap
 	bool		needs_headers;	/* a needed headers column */
 	bool		tombstones;		/* one is a row, even with the option rows;
 								 * set by who wants that */
+	bool		checks_nulls;	/* a column may not like to be NULL */
 	bool		prints_names;	/* as text, a value may depend on search_path */
 	MemoryContext owner;		/* where the map is */
 	StringInfoData scratch;		/* a NUL-terminated field */

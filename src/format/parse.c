@@ -15,12 +15,10 @@
 
 #include <float.h>
 
+#include "format/integer.h"
 #include "format/parse.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
-
-/* digits that surely fit an int64 */
-#define SAFE_DIGITS 18
 
 /* digits, and powers of ten, that a double holds exactly */
 #define EXACT_DIGITS 15
@@ -52,31 +50,6 @@ static const double exact_powers[EXACT_POWERS + 1] = {
 	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
 	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
 };
-
-/*
- * Reads an integer of at most 18 digits.
- */
-bool
-kafka_parse_int64(const char *str, int len, int64 *result)
-{
-	const char *end = str + len;
-	bool		negative = len > 0 && *str == '-';
-	int64		value = 0;
-
-	str += negative;
-	if (str == end || end - str > SAFE_DIGITS)
-		return false;
-	for (; str < end; str++)
-	{
-		unsigned int digit = (unsigned char) *str - '0';
-
-		if (digit > 9)
-			return false;
-		value = value * 10 + digit;
-	}
-	*result = negative ? -value : value;
-	return true;
-}
 
 /*
  * Reads a decimal fraction whose digits and power of ten are both exact in a
@@ -389,7 +362,7 @@ scale_decimal(const Decimal *decimal, int power, uint64 *result)
 			return false;
 		value *= 10;
 	}
-	if (exponent < -SAFE_DIGITS - 1)
+	if (exponent < -KAFKA_SAFE_DIGITS - 1)
 		value = 0;
 	else if (exponent < 0)
 	{

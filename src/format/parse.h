@@ -22,7 +22,6 @@ typedef enum KafkaEpochResult
 	KAFKA_EPOCH_RANGE			/* no timestamp of PostgreSQL */
 } KafkaEpochResult;
 
-extern bool kafka_parse_int64(const char *str, int len, int64 *result);
 extern bool kafka_parse_float8(const char *str, int len, double *result);
 extern bool kafka_parse_bool(const char *str, int len, bool *result);
 extern bool kafka_parse_timestamp(const char *str, int len, bool with_zone,

@@ -185,6 +185,7 @@ add_column(KafkaRowMap *map, Oid relid, Form_pg_attribute att, bool needed)
 	kafka_column_lookup(column);
 	check_column(column);
 	check_force(map, column);
+	map->checks_nulls |= column->not_null || !column->input.fn_strict;
 	map->prints_names |= kafka_output_prints_names(column->base);
 
 	switch (column->options->source)

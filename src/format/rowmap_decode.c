@@ -116,7 +116,8 @@ next_row(KafkaRowMap *map, Datum *values, bool *nulls)
 			!metadata_value(map, column, &values[column->index]);
 	}
 	map->column = NULL;
-	finish_nulls(map, nulls);
+	if (map->checks_nulls)
+		finish_nulls(map, nulls);
 	map->row++;
 	return true;
 }
