@@ -162,6 +162,7 @@ kafka_consumer_start(KafkaConsumer *consumer, const KafkaRange *ranges,
 		position->at_log_end = false;
 		consumer->ends[i] = ranges[i].end;
 		consumer->append_ends[i] = KAFKA_OFFSET_MAX;
+		consumer->lasts[i] = -1;
 		topic->ranges[ranges[i].partition] = i;
 		consumer->npositions = i + 1;
 		if (!position->at_end)
@@ -249,6 +250,7 @@ kafka_consumer_stop(KafkaConsumer *consumer)
 		pfree(consumer->positions);
 		pfree(consumer->ends);
 		pfree(consumer->append_ends);
+		pfree(consumer->lasts);
 		pfree(consumer->append_times);
 		pfree(consumer->rkts);
 		pfree(consumer->topics);
@@ -279,6 +281,18 @@ kafka_consumer_range(KafkaConsumer *consumer, int i)
 {
 	Assert(i >= 0 && i < consumer->count);
 	return consumer->entries[i]->range;
+}
+
+/*
+ * kafka_consumer_last
+ *		Returns which of the messages taken since the last release is the last one
+ *		of a range, or -1 where there is none.
+ */
+int
+kafka_consumer_last(KafkaConsumer *consumer, int range)
+{
+	Assert(range >= 0 && range < consumer->npositions);
+	return consumer->lasts[range];
 }
 
 /*
@@ -320,6 +334,8 @@ kafka_consumer_release(KafkaConsumer *consumer)
 {
 	if (consumer->reader != NULL)
 		kafka_reader_release(consumer->reader);
+	for (int i = 0; i < consumer->npositions; i++)
+		consumer->lasts[i] = -1;
 	consumer->count = 0;
 	consumer->bytes = 0;
 	consumer->memory = 0;
@@ -360,6 +376,7 @@ open_topics(KafkaConsumer *consumer, const KafkaRange *ranges, int nranges)
 	consumer->topics = palloc_array(KafkaReaderTopic, Max(nranges, 1));
 	consumer->ends = palloc_array(int64, Max(nranges, 1));
 	consumer->append_ends = palloc_array(int64, Max(nranges, 1));
+	consumer->lasts = palloc_array(int, Max(nranges, 1));
 	consumer->append_times = palloc_array(int64, Max(nranges, 1));
 	consumer->positions = palloc_array(KafkaPartitionPosition, Max(nranges, 1));
 	for (int i = 0; i < nranges; i++)

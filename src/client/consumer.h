@@ -69,6 +69,7 @@ extern int	kafka_consumer_connections(KafkaConsumer *consumer);
 extern double kafka_consumer_expansion(KafkaConsumer *consumer,
 									   int64 *received);
 extern int	kafka_consumer_range(KafkaConsumer *consumer, int i);
+extern int	kafka_consumer_last(KafkaConsumer *consumer, int range);
 extern int	kafka_consumer_count(KafkaConsumer *consumer);
 extern int64 kafka_consumer_bytes(KafkaConsumer *consumer);
 extern int64 kafka_consumer_memory(KafkaConsumer *consumer);

@@ -164,6 +164,7 @@ take_message(KafkaConsumer *consumer, KafkaEntry *entry)
 		return;
 	}
 	make_room(consumer);
+	consumer->lasts[entry->range] = consumer->count;
 	consumer->entries[consumer->count++] = entry;
 	consumer->bytes += message->key_len + message->value_len;
 	consumer->memory += entry->size;

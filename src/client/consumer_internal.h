@@ -39,6 +39,7 @@ struct KafkaConsumer
 	rd_kafka_topic_t **rkts;	/* of the positions */
 	int64	   *append_ends;	/* of the positions, and times, ms since 1970 */
 	int64	   *append_times;
+	int		   *lasts;			/* of the positions, see kafka_consumer_last */
 	int			npositions;
 	int			nreading;		/* not at their end */
 	TimestampTz progress;		/* when something last came */

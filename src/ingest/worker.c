@@ -365,7 +365,9 @@ read_positions(KafkaWorker *worker)
 		partition->topic = positions[i].topic;
 		partition->partition = positions[i].partition;
 		partition->proof = positions[i].proof;
+		partition->asked = false;
 		partition->proven = 0;
+		partition->topic_proven = 0;
 		partition->seen = positions[i].next_offset;
 		partition->end = positions[i].next_offset;
 	}

@@ -34,7 +34,9 @@ typedef struct KafkaWorkerPartition
 	int64		end;			/* of the log, when last asked */
 	KafkaProof	proof;			/* stored with the position */
 	KafkaProofFound found;		/* when looked for last */
+	bool		asked;			/* it is to be proven */
 	TimestampTz proven;			/* that it is the same */
+	TimestampTz topic_proven;	/* that one of the topic's is */
 	KafkaProof	ahead;			/* what is being read again */
 	bool		same;			/* and has been found */
 } KafkaWorkerPartition;
@@ -96,7 +98,6 @@ typedef struct KafkaWorker
 	TimestampTz asked;			/* for the offsets */
 	KafkaConsumer *prover;		/* or NULL */
 	int			proof_size;		/* bytes of its responses */
-	bool		prove_all;		/* not only what the batch moves */
 	TimestampTz proving;		/* when that has begun */
 	TimestampTz ahead_since;	/* when proofs were asked for ahead, or 0 */
 	int		   *ahead;			/* of these partitions, by index */
@@ -177,12 +178,19 @@ extern void kafka_worker_show_lag(KafkaWorker *worker);
 /* worker_proof.c */
 extern void kafka_worker_prove_round(KafkaWorker *worker);
 extern void kafka_worker_prove_batch(KafkaWorker *worker);
-extern bool kafka_worker_is_recent(TimestampTz proven);
 extern bool kafka_worker_proof_range(KafkaWorker *worker, int i,
 									 KafkaRange *range);
+extern void kafka_worker_end_prover(KafkaWorker *worker);
+
+/* worker_proof_due.c */
 extern bool kafka_worker_is_proven(KafkaWorker *worker, int i,
 								   TimestampTz now);
-extern void kafka_worker_end_prover(KafkaWorker *worker);
+extern void kafka_worker_note_proven(KafkaWorker *worker, int i,
+									 TimestampTz since);
+extern bool kafka_worker_is_recent(TimestampTz proven);
+extern bool kafka_worker_is_moved(KafkaWorker *worker, int i);
+extern int	kafka_worker_choose_proofs(KafkaWorker *worker, TimestampTz now,
+									   bool ahead);
 
 /* worker_proof_ahead.c */
 extern void kafka_worker_begin_ahead(KafkaWorker *worker);

@@ -32,7 +32,8 @@ static void add_new_partitions(KafkaWorker *worker);
 static void add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition, const KafkaPartitionOffsets *offsets);
 static void check_position(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static void add_collected(KafkaWorker *worker);
-static bool note_message(KafkaWorker *worker, int m);
+static void note_lasts(KafkaWorker *worker, int n);
+static void note_message(KafkaWorker *worker, int m);
 pg_noreturn static void raise_no_partition(KafkaWorker *worker, const KafkaWorkerPartition *partition);
 static int64 get_lag(KafkaWorker *worker);
 static int64 get_memory(void);
@@ -235,7 +236,9 @@ add_partition(KafkaWorker *worker, KafkaWorkerPartition *partition,
 	partition->topic = MemoryContextStrdup(worker->context, offsets->topic);
 	partition->partition = offsets->partition;
 	partition->proof.offset = -1;
+	partition->asked = false;
 	partition->proven = 0;
+	partition->topic_proven = 0;
 	partition->seen = 0;
 	partition->end = offsets->end;
 	check_position(worker, partition);
@@ -315,7 +318,6 @@ kafka_worker_move_positions(KafkaWorker *worker)
 	const KafkaPartitionPosition *positions =
 	kafka_consumer_positions(worker->consumer, &n);
 	bool		whole = worker->last == kafka_consumer_count(worker->consumer);
-	int			left = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -325,10 +327,12 @@ kafka_worker_move_positions(KafkaWorker *worker)
 		worker->moves[i].next = whole ? positions[i].position :
 			worker->partitions[i].seen;
 		worker->moves[i].proof.offset = -1;
-		left += positions[i].position != worker->partitions[i].seen ? 1 : 0;
 	}
-	for (int i = worker->last - 1; i >= worker->first && left > 0; i--)
-		left -= note_message(worker, i) ? 1 : 0;
+	if (whole)
+		note_lasts(worker, n);
+	else
+		for (int m = worker->last - 1; m >= worker->first; m--)
+			note_message(worker, m);
 
 	if (worker->collection != NULL)
 		add_collected(worker);
@@ -364,10 +368,25 @@ add_collected(KafkaWorker *worker)
 }
 
 /*
- * Takes message m, the last one of its partition, for that one's move; false
- * when it is not the last one.
+ * Takes the last message of each partition, which may have come in an earlier
+ * part of the batch.
  */
-static bool
+static void
+note_lasts(KafkaWorker *worker, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int			m = kafka_consumer_last(worker->consumer, i);
+
+		if (m >= worker->first)
+			note_message(worker, m);
+	}
+}
+
+/*
+ * Takes message m for the move of its partition, unless it has a later one.
+ */
+static void
 note_message(KafkaWorker *worker, int m)
 {
 	KafkaMove  *move =
@@ -375,11 +394,10 @@ note_message(KafkaWorker *worker, int m)
 	const KafkaMessage *message;
 
 	if (move->proof.offset >= 0)
-		return false;
+		return;
 	message = kafka_consumer_message(worker->consumer, m);
 	kafka_proof_take(message, &move->proof);
 	move->next = Max(move->next, message->offset + 1);
-	return true;
 }
 
 /*

@@ -17,6 +17,7 @@
  *	  from the same topic.  It is read outside of any transaction, by a
  *	  consumer of its own, and for a stream of batches ten times a second: a
  *	  topic cannot be deleted, created, filled and found by us in between.
+ *	  Which partitions that takes is said in worker_proof_due.c.
  *
  *	  The message may be missing for good reasons:
  *	  - Retention, or delete_records, has removed it.  Then the log starts
@@ -37,7 +38,6 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#define PROOF_INTERVAL 100		/* ms that a proof holds good */
 #define POLL_SLICE 100			/* ms */
 #define POLL_MESSAGES 1000
 #define PROVER_PATIENCE 500		/* ms until it is not trusted any more */
@@ -49,7 +49,6 @@ static void prove_now(KafkaWorker *worker);
 static bool are_proven(KafkaWorker *worker);
 static void note_proven(KafkaWorker *worker);
 static bool is_asked(KafkaWorker *worker, int i);
-static bool is_moved(KafkaWorker *worker, int i);
 static bool has_proof(const KafkaWorkerPartition *partition);
 static void check_epochs(KafkaWorker *worker);
 static void read_proofs(KafkaWorker *worker);
@@ -86,7 +85,8 @@ kafka_worker_prove_round(KafkaWorker *worker)
 {
 	worker->prover = NULL;
 	worker->ahead_since = 0;
-	worker->prove_all = true;
+	for (int i = 0; i < worker->npartitions; i++)
+		worker->partitions[i].asked = true;
 	worker->proving = GetCurrentTimestamp();
 	look_closer(worker);
 	find_proofs(worker);
@@ -95,18 +95,18 @@ kafka_worker_prove_round(KafkaWorker *worker)
 
 /*
  * kafka_worker_prove_batch
- *		The same for the partitions whose positions the batch moves, before it
- *		is written, and for those that are behind, which the next ones will move.
+ *		The same for those whose positions the batch moves, before it is written.
  */
 void
 kafka_worker_prove_batch(KafkaWorker *worker)
 {
-	worker->prove_all = false;
 	kafka_worker_take_ahead(worker);
 	resize_prover(worker);
 	worker->proving = GetCurrentTimestamp();
-	if (!are_proven(worker))
-		prove_now(worker);
+	if (are_proven(worker))
+		return;
+	(void) kafka_worker_choose_proofs(worker, worker->proving, false);
+	prove_now(worker);
 }
 
 static void
@@ -144,7 +144,7 @@ static bool
 are_proven(KafkaWorker *worker)
 {
 	for (int i = 0; i < worker->npartitions; i++)
-		if (is_moved(worker, i) &&
+		if (kafka_worker_is_moved(worker, i) &&
 			!kafka_worker_is_proven(worker, i, worker->proving))
 			return false;
 	return true;
@@ -155,32 +155,7 @@ note_proven(KafkaWorker *worker)
 {
 	for (int i = 0; i < worker->npartitions; i++)
 		if (is_asked(worker, i))
-			worker->partitions[i].proven = worker->proving;
-}
-
-/*
- * kafka_worker_is_proven
- *		Says whether messages of the partition, by index, that are there now come
- *		from the topic that its position was stored for.
- */
-bool
-kafka_worker_is_proven(KafkaWorker *worker, int i, TimestampTz now)
-{
-	const KafkaWorkerPartition *partition = &worker->partitions[i];
-
-	return !has_proof(partition) ||
-		!TimestampDifferenceExceeds(partition->proven, now, PROOF_INTERVAL);
-}
-
-/*
- * kafka_worker_is_recent
- *		Says whether what was proven at some time still holds good.
- */
-bool
-kafka_worker_is_recent(TimestampTz proven)
-{
-	return !TimestampDifferenceExceeds(proven, GetCurrentTimestamp(),
-									   PROOF_INTERVAL);
+			kafka_worker_note_proven(worker, i, worker->proving);
 }
 
 /*
@@ -203,28 +178,7 @@ kafka_worker_end_prover(KafkaWorker *worker)
 static bool
 is_asked(KafkaWorker *worker, int i)
 {
-	int			n;
-	const KafkaPartitionPosition *positions;
-
-	if (!has_proof(&worker->partitions[i]))
-		return false;
-	if (worker->prove_all)
-		return true;
-	positions = kafka_consumer_positions(worker->consumer, &n);
-	return i < n && (!positions[i].at_log_end || is_moved(worker, i));
-}
-
-/*
- * Says whether the batch moves the partition's position.
- */
-static bool
-is_moved(KafkaWorker *worker, int i)
-{
-	int			n;
-	const KafkaPartitionPosition *positions =
-	kafka_consumer_positions(worker->consumer, &n);
-
-	return i < n && positions[i].position != worker->partitions[i].seen;
+	return worker->partitions[i].asked && has_proof(&worker->partitions[i]);
 }
 
 static bool

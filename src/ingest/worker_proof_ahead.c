@@ -21,23 +21,22 @@
 #include "utils/timestamp.h"
 
 #define MAX_MESSAGES 1000		/* taken at once */
-#define DUE_INTERVAL 40			/* ms after which a proof is to be renewed */
 
-static bool is_due(KafkaWorker *worker);
 static void start(KafkaWorker *worker);
 static int	compare(KafkaWorker *worker);
 
 /*
  * kafka_worker_begin_ahead
- *		Asks for the proofs of the partitions that are behind, if there are any
- *		that do not hold good for much longer.
+ *		Asks for the proofs of partitions, if there are any that do not hold good
+ *		for much longer.
  */
 void
 kafka_worker_begin_ahead(KafkaWorker *worker)
 {
 	ErrorData  *error;
 
-	if (worker->prover == NULL || worker->ahead_since != 0 || !is_due(worker))
+	if (worker->prover == NULL || worker->ahead_since != 0 ||
+		kafka_worker_choose_proofs(worker, GetCurrentTimestamp(), true) == 0)
 		return;
 	error = kafka_worker_try(worker, start);
 	if (error != NULL)
@@ -45,20 +44,6 @@ kafka_worker_begin_ahead(KafkaWorker *worker)
 		FreeErrorData(error);
 		kafka_worker_cancel_ahead(worker);
 	}
-}
-
-static bool
-is_due(KafkaWorker *worker)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	KafkaRange	range;
-
-	for (int i = 0; i < worker->npartitions; i++)
-		if (TimestampDifferenceExceeds(worker->partitions[i].proven, now,
-									   DUE_INTERVAL) &&
-			kafka_worker_proof_range(worker, i, &range))
-			return true;
-	return false;
 }
 
 static void
@@ -98,14 +83,6 @@ kafka_worker_take_ahead(KafkaWorker *worker)
 	kafka_consumer_release(worker->prover);
 	if (missing > 0 && kafka_worker_is_recent(worker->ahead_since))
 		return;
-	for (int i = 0; i < worker->nahead; i++)
-	{
-		KafkaWorkerPartition *partition =
-		&worker->partitions[worker->ahead[i]];
-
-		if (partition->same)
-			partition->proven = worker->ahead_since;
-	}
 	kafka_worker_cancel_ahead(worker);
 }
 
@@ -129,6 +106,9 @@ compare(KafkaWorker *worker)
 		partition->same = found.offset == partition->ahead.offset &&
 			found.hash == partition->ahead.hash &&
 			found.timestamp == partition->ahead.timestamp;
+		if (partition->same)
+			kafka_worker_note_proven(worker, worker->ahead[range],
+									 worker->ahead_since);
 	}
 	for (int i = 0; i < worker->nahead; i++)
 		missing += worker->partitions[worker->ahead[i]].same ? 0 : 1;
