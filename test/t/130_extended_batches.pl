@@ -128,4 +128,26 @@ is(sql(q(SELECT count(*) FROM two WHERE word = 'new')), 0, 'nothing of it is sto
 $stream->finish;
 $stream->quit;
 
+# a topic of many partitions, of which one is read again now and then, while most of it is to be read yet
+my $many = 32_000;
+$broker->create_topic('many', partitions => 16);
+sql(q(CREATE FOREIGN TABLE many_feed (n int, word text, _partition int, _offset bigint) SERVER broker OPTIONS (topic 'many', format 'csv');
+	CREATE TABLE many (n int, word text, _partition int, _offset bigint);
+	CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END $$;
+	CREATE TRIGGER wait BEFORE INSERT ON many FOR EACH ROW EXECUTE FUNCTION wait();
+	CREATE FOREIGN TABLE many_sink (n int, word text) SERVER broker OPTIONS (topic 'many', format 'csv', delivery 'immediate')));
+sql("INSERT INTO many_sink SELECT i, 'old' FROM generate_series(1, $many) AS i");
+my $lock = KafkaCluster::session($node);
+$lock->run('SELECT pg_advisory_lock(1)');
+$node->subscribe('many', 'batch_rows => 1000');
+$node->wait_true(q(SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)) or die 'it does not wait';
+$broker->delete_topic('many');
+$broker->create_topic('many', partitions => 16);
+sql("INSERT INTO many_sink SELECT i, 'new' FROM generate_series(1, 2 * $many) AS i");
+$lock->run('SELECT pg_advisory_unlock(1)');
+$lock->quit;
+$node->wait_state('many', 'stopped') or die 'it is not stopped';
+like($node->error_of('many'), qr/topic "many" (is not the one that was read before|does not exist)|partition \d+ of topic "many" ends before its position/, 'a topic of many partitions that is recreated stops the subscription');
+is(sql(q(SELECT count(*) FROM many WHERE word = 'new')), 0, 'nothing of it is stored');
+
 done_testing();
