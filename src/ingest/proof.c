@@ -48,6 +48,16 @@ kafka_proof_take(const KafkaMessage *message, KafkaProof *proof)
 }
 
 /*
+ * kafka_proof_same
+ *		Says whether two proofs of one offset are of the same message.
+ */
+bool
+kafka_proof_same(const KafkaProof *a, const KafkaProof *b)
+{
+	return a->hash == b->hash && a->timestamp == b->timestamp;
+}
+
+/*
  * kafka_proof_place
  *		Says where a proof is looked for, close to a position; false where the
  *		partition has nothing there.

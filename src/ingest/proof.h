@@ -12,6 +12,7 @@
 #include "ingest/catalog.h"
 
 extern void kafka_proof_take(const KafkaMessage *message, KafkaProof *proof);
+extern bool kafka_proof_same(const KafkaProof *a, const KafkaProof *b);
 extern bool kafka_proof_place(const KafkaPartitionOffsets *offsets,
 							  int64 position, KafkaRange *range);
 extern KafkaClientOptions *kafka_proof_options(const KafkaClientOptions *options);

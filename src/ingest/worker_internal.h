@@ -180,6 +180,7 @@ extern void kafka_worker_prove_round(KafkaWorker *worker);
 extern void kafka_worker_prove_batch(KafkaWorker *worker);
 extern bool kafka_worker_proof_range(KafkaWorker *worker, int i,
 									 KafkaRange *range);
+extern void kafka_worker_open_prover(KafkaWorker *worker);
 extern void kafka_worker_end_prover(KafkaWorker *worker);
 
 /* worker_proof_due.c */

@@ -45,6 +45,8 @@
 /* Says where a partition, by index, has something to read, if it has. */
 typedef bool (*FindPlace) (KafkaWorker *worker, int i, KafkaRange *range);
 
+static void prove_by_batch(KafkaWorker *worker);
+static bool is_to_come(const KafkaWorkerPartition *partition);
 static void prove_now(KafkaWorker *worker);
 static bool are_proven(KafkaWorker *worker);
 static void note_proven(KafkaWorker *worker);
@@ -63,7 +65,6 @@ static void search_proofs(KafkaWorker *worker);
 static bool place_of_position(KafkaWorker *worker, int i, KafkaRange *range);
 static void read_places(KafkaWorker *worker, FindPlace find);
 static void store_proofs(KafkaWorker *worker);
-static void open_prover(KafkaWorker *worker);
 static void resize_prover(KafkaWorker *worker);
 static void renew_prover(KafkaWorker *worker);
 static void read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
@@ -79,6 +80,9 @@ pg_noreturn static void raise_other_topic(KafkaWorker *worker,
  * kafka_worker_prove_round
  *		Raises an ERROR, or stops the subscription, unless each partition is the
  *		one that the position was stored for.  Offsets have just been asked for.
+ *
+ * Those whose proof is yet to come among the messages that are read, as that of
+ * a topic which is read from its beginning, are looked at then.
  */
 void
 kafka_worker_prove_round(KafkaWorker *worker)
@@ -86,7 +90,7 @@ kafka_worker_prove_round(KafkaWorker *worker)
 	worker->prover = NULL;
 	worker->ahead_since = 0;
 	for (int i = 0; i < worker->npartitions; i++)
-		worker->partitions[i].asked = true;
+		worker->partitions[i].asked = !is_to_come(&worker->partitions[i]);
 	worker->proving = GetCurrentTimestamp();
 	look_closer(worker);
 	find_proofs(worker);
@@ -103,10 +107,46 @@ kafka_worker_prove_batch(KafkaWorker *worker)
 	kafka_worker_take_ahead(worker);
 	resize_prover(worker);
 	worker->proving = GetCurrentTimestamp();
+	prove_by_batch(worker);
 	if (are_proven(worker))
 		return;
 	(void) kafka_worker_choose_proofs(worker, worker->proving, false);
 	prove_now(worker);
+}
+
+/*
+ * Notes which partitions are proven by a message of the batch itself.
+ */
+static void
+prove_by_batch(KafkaWorker *worker)
+{
+	int			count = kafka_consumer_count(worker->consumer);
+	bool		any = false;
+
+	for (int i = 0; i < worker->npartitions; i++)
+		any = any || is_to_come(&worker->partitions[i]);
+	for (int m = 0; m < count && any; m++)
+	{
+		const KafkaMessage *message =
+		kafka_consumer_message(worker->consumer, m);
+		int			i = kafka_consumer_range(worker->consumer, m);
+		KafkaProof	found;
+
+		if (message->offset != worker->partitions[i].proof.offset)
+			continue;
+		kafka_proof_take(message, &found);
+		if (kafka_proof_same(&found, &worker->partitions[i].proof))
+			kafka_worker_note_proven(worker, i, worker->proving);
+	}
+}
+
+/*
+ * Says whether the message that proves a partition has not been read.
+ */
+static bool
+is_to_come(const KafkaWorkerPartition *partition)
+{
+	return has_proof(partition) && partition->proof.offset >= partition->seen;
 }
 
 static void
@@ -417,8 +457,12 @@ store_proofs(KafkaWorker *worker)
 	CommitTransactionCommand();
 }
 
-static void
-open_prover(KafkaWorker *worker)
+/*
+ * kafka_worker_open_prover
+ *		Opens a consumer that proofs are read with.
+ */
+void
+kafka_worker_open_prover(KafkaWorker *worker)
 {
 	MemoryContext old = MemoryContextSwitchTo(worker->context);
 	KafkaClientOptions *options = kafka_proof_options(worker->options->client);
@@ -458,7 +502,7 @@ renew_prover(KafkaWorker *worker)
 	kafka_worker_ask_offsets(worker);
 	kafka_consumer_discard(worker->prover);
 	worker->prover = NULL;
-	open_prover(worker);
+	kafka_worker_open_prover(worker);
 }
 
 /*
@@ -477,7 +521,7 @@ read_ranges(KafkaWorker *worker, const KafkaRange *ranges,
 		return;
 	kafka_worker_cancel_ahead(worker);
 	if (worker->prover == NULL)
-		open_prover(worker);
+		kafka_worker_open_prover(worker);
 	kafka_consumer_start(worker->prover, ranges, n);
 	for (;;)
 	{
@@ -529,8 +573,7 @@ take_found(KafkaWorker *worker, KafkaWorkerPartition **partitions, int n)
 			partition->proof = found;
 			partition->found = KAFKA_PROOF_NEW;
 		}
-		else if (found.hash == partition->proof.hash &&
-				 found.timestamp == partition->proof.timestamp)
+		else if (kafka_proof_same(&found, &partition->proof))
 			partition->found = KAFKA_PROOF_SAME;
 		else
 			partition->found = KAFKA_PROOF_OTHER;

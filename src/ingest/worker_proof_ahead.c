@@ -35,7 +35,7 @@ kafka_worker_begin_ahead(KafkaWorker *worker)
 {
 	ErrorData  *error;
 
-	if (worker->prover == NULL || worker->ahead_since != 0 ||
+	if (worker->ahead_since != 0 ||
 		kafka_worker_choose_proofs(worker, GetCurrentTimestamp(), true) == 0)
 		return;
 	error = kafka_worker_try(worker, start);
@@ -51,6 +51,8 @@ start(KafkaWorker *worker)
 {
 	KafkaRange *ranges = palloc_array(KafkaRange, worker->npartitions);
 
+	if (worker->prover == NULL)
+		kafka_worker_open_prover(worker);
 	worker->nahead = 0;
 	for (int i = 0; i < worker->npartitions; i++)
 	{
@@ -104,8 +106,7 @@ compare(KafkaWorker *worker)
 
 		kafka_proof_take(kafka_consumer_message(worker->prover, m), &found);
 		partition->same = found.offset == partition->ahead.offset &&
-			found.hash == partition->ahead.hash &&
-			found.timestamp == partition->ahead.timestamp;
+			kafka_proof_same(&found, &partition->ahead);
 		if (partition->same)
 			kafka_worker_note_proven(worker, worker->ahead[range],
 									 worker->ahead_since);
