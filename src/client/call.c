@@ -21,11 +21,11 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "client/handle.h"
+#include "client/thread.h"
 #include "client/wait.h"
 #include "utils/timestamp.h"
 
@@ -258,25 +258,6 @@ start_call(KafkaHandle *handle, KafkaCallRun run, KafkaCallRelease release,
 	}
 	handle->call = call;
 	return call;
-}
-
-/*
- * kafka_thread_start
- *		Starts a thread with all signals blocked, for PostgreSQL's are for the
- *		main thread; returns 0 or the error's number.
- */
-int
-kafka_thread_start(pthread_t *thread, void *(*run) (void *arg), void *arg)
-{
-	sigset_t	all;
-	sigset_t	saved;
-	int			rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	rc = pthread_create(thread, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	return rc;
 }
 
 static bool

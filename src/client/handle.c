@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "client/handle.h"
+#include "client/thread.h"
 #include "client/wait.h"
 #include "compat.h"
 #include "lib/stringinfo.h"
@@ -518,7 +519,7 @@ make_shell(const char *key)
 
 /*
  * Makes the instance with all signals blocked, for its threads inherit the
- * mask.
+ * mask, and the policy, see thread.c.
  */
 static rd_kafka_t *
 make_instance(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *errstr,
@@ -526,11 +527,15 @@ make_instance(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *errstr,
 {
 	sigset_t	all;
 	sigset_t	saved;
+	bool		batch;
 	rd_kafka_t *rk;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &saved);
+	batch = type == RD_KAFKA_CONSUMER && kafka_thread_begin_batch();
 	rk = rd_kafka_new(type, conf, errstr, size);
+	if (batch)
+		kafka_thread_end_batch();
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	return rk;
 }

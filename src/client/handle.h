@@ -149,8 +149,6 @@ extern rd_kafka_resp_err_t kafka_call(KafkaHandle *handle, KafkaCallRun run,
 									  KafkaCallRelease release, void *arg);
 extern void kafka_call_end(KafkaHandle *handle);
 extern void kafka_call_await_abandoned(void);
-extern int	kafka_thread_start(pthread_t *thread, void *(*run) (void *arg),
-							   void *arg);
 extern int64 kafka_now_ms(void);
 extern rd_kafka_resp_err_t kafka_topic_metadata(rd_kafka_t *rk,
 												const char *topic,

@@ -24,6 +24,7 @@
 #include "access/parallel.h"
 #include "client/handle.h"
 #include "client/pool.h"
+#include "client/thread.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
 

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "client/reader.h"
+#include "client/thread.h"
 
 #define SLICE 512				/* messages taken at once */
 #define PATIENCE 1000			/* ms to wait, before looking around */
@@ -224,6 +225,7 @@ read_queue(void *arg)
 	KafkaReader *reader = arg;
 	rd_kafka_message_t *raw[SLICE];
 
+	(void) kafka_thread_begin_batch();
 	while (wait_for_room(reader) &&
 		   !__atomic_load_n(&reader->failed, __ATOMIC_SEQ_CST))
 	{

@@ -29,6 +29,7 @@
 #include <poll.h>
 
 #include "client/handle.h"
+#include "client/thread.h"
 #include "client/transaction.h"
 #include "client/wait.h"
 #include "common/hashfn.h"

@@ -91,9 +91,9 @@ class Broker:
             raise Failed("a raw producer failed")
         return time.monotonic() - start
 
-    def read(self, topic):
-        """Read a whole topic at the limit's speed."""
-        return raw("raw_consumer", self.bootstrap, topic)
+    def read(self, topic, **options):
+        """Read a whole topic, without options at the limit's speed."""
+        return raw("raw_consumer", *flags(options), self.bootstrap, topic)
 
     def length(self, topic):
         """Return the sum of (high - low watermark) of a topic."""

@@ -32,6 +32,13 @@ is( sql(q(SELECT count(*), sum(next_offset) FROM kafka.subscription_position
 	'3|20',
 	'positions are past the messages');
 
+# threads that read do not interrupt the one that writes: SCHED_BATCH (3), not SCHED_OTHER (0)
+my $pid = $node->worker_pid('n');
+my %policies = map { m{task/(\d+)} => (split ' ', slurp_file($_) =~ s/.*\) //r)[38] } glob "/proc/$pid/task/*/stat";
+is(delete $policies{$pid}, 0, 'the thread that writes is like any other process');
+my %others = map { $_ => 1 } values %policies;
+is(join(' ', sort keys %others), '3', 'those that read are not to interrupt it');
+
 # columns that differ
 sql(q(
 	CREATE TABLE wide (word varchar(3), n numeric(10, 2), _offset int,
