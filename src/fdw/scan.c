@@ -111,7 +111,10 @@ kafkaIterateForeignScan(ForeignScanState *node)
 	for (;;)
 	{
 		if (state->in_message && next_row(state, slot))
+		{
+			state->in_message = !state->map->done;
 			return ExecStoreVirtualTuple(slot);
+		}
 		state->in_message = next_message(state);
 		if (!state->in_message)
 			return slot;

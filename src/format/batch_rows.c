@@ -99,7 +99,7 @@ decode_row(KafkaBatchRows *rows, bool more, Datum *values, bool *nulls)
 	{
 		if (rows->open)
 			found = kafka_rowmap_next(rows->map, values, nulls);
-		rows->open = found;
+		rows->open = found && !rows->map->done;
 		if (found || !more || rows->next == rows->last)
 			return found;
 		rows->open = start_message(rows, rows->next++);

@@ -85,6 +85,7 @@ kafka_csv_next(KafkaRowMap *map, Datum *values, bool *nulls)
 	if (state->last < 0 && is_single_line(state))
 	{
 		state->more = false;
+		map->done = true;
 		return true;
 	}
 	for (i = 0; i <= state->last && !field.ends_line; i++)
@@ -109,6 +110,7 @@ kafka_csv_next(KafkaRowMap *map, Datum *values, bool *nulls)
 	}
 	map->column = NULL;
 	finish_line(map, state, i, &field);
+	map->done = !state->more;
 	return true;
 }
 

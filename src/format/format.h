@@ -98,6 +98,7 @@ typedef struct KafkaRowMap
 	bool		needs_headers;	/* a needed headers column */
 	bool		tombstones;		/* one is a row, even with the option rows;
 								 * set by who wants that */
+	bool		one_row;		/* a message has no more */
 	bool		checks_nulls;	/* a column may not like to be NULL */
 	bool		prints_names;	/* as text, a value may depend on search_path */
 	MemoryContext owner;		/* where the map is */
@@ -107,6 +108,7 @@ typedef struct KafkaRowMap
 	const KafkaMessage *message;
 	KafkaColumn *column;		/* the column under conversion, for errors */
 	int			row;			/* rows handed out of this message */
+	bool		done;			/* and it has no more, for sure */
 	const char *part;			/* "key" while that is decoded, for errors */
 	bool		broken;			/* the payload could not be read, and is NULL */
 	const char *error;			/* for the row's column of it, or NULL */
@@ -126,7 +128,8 @@ typedef struct KafkaRowMap
  *			is map->context
  * next		fills values[] and nulls[] of the needed payload columns that are
  *			not bad with the message's row of number map->row, in the current
- *			memory context; false when the message has no more rows.  nulls[]
+ *			memory context; false when the message has no more rows.  It sets
+ *			map->done where it knows that this row is the last one.  nulls[]
  *			comes all true.  After an error the same row may be asked for
  *			again, with one more bad column, or the next.
  * writable	raises an error where rows cannot become messages; NULL where they

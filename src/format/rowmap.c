@@ -66,7 +66,8 @@ kafka_rowmap_create(Relation rel, const KafkaTableOptions *options,
 	map->columns = palloc0(desc->natts * sizeof(KafkaColumn));
 	map->payload = palloc_array(KafkaColumn *, desc->natts);
 	map->metadata = palloc_array(KafkaColumn *, desc->natts);
-	map->needs_payload = options->rows != NULL || map->format->many_rows;
+	map->one_row = options->rows == NULL && !map->format->many_rows;
+	map->needs_payload = !map->one_row;
 	map->owner = CurrentMemoryContext;
 	map->context = AllocSetContextCreate(CurrentMemoryContext,
 										 "kafka message",

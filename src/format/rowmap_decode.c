@@ -56,6 +56,7 @@ kafka_rowmap_start(KafkaRowMap *map, const KafkaMessage *message)
 	map->column = NULL;
 	map->part = NULL;
 	map->row = 0;
+	map->done = false;
 	if (!map->needs_payload || message->value == NULL)
 		return;
 
@@ -119,6 +120,7 @@ next_row(KafkaRowMap *map, Datum *values, bool *nulls)
 	if (map->checks_nulls)
 		finish_nulls(map, nulls);
 	map->row++;
+	map->done = map->done || map->one_row;
 	return true;
 }
 
