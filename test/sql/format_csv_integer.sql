@@ -79,7 +79,7 @@ BEGIN
 		CASE relation WHEN 'fi_force' THEN ' OPTIONS (force_null ''true'')' END, CASE relation WHEN 'fi_force' THEN ' OPTIONS (force_not_null ''true'')' END, options);
 	RETURN (relation || '_as_text')::regclass;
 END $$;
-SELECT relation, c.* FROM unnest(ARRAY['fi', 'fi_null', 'fi_minus', 'fi_delimiter', 'fi_quote', 'fi_text', 'fi_force']) relation, fi_check(relation, fi_as_text(relation)) c;
+SELECT relation, lines, fields, errors > 1000 AS errors, wrong, example FROM unnest(ARRAY['fi', 'fi_null', 'fi_minus', 'fi_delimiter', 'fi_quote', 'fi_text', 'fi_force']) relation, fi_check(relation, fi_as_text(relation)) c;
 
 -- an error says what it always did
 CREATE FOREIGN TABLE fi_error (a int2, b int4, _offset bigint) SERVER fi OPTIONS (topic 'fi', format 'csv');
