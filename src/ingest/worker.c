@@ -417,6 +417,7 @@ void
 kafka_worker_start_consumer(KafkaWorker *worker, const KafkaRange *ranges)
 {
 	kafka_consumer_want_headers(worker->consumer, worker->has_headers);
+	worker->reading_since = GetCurrentTimestamp();
 	kafka_consumer_start(worker->consumer, ranges, worker->npartitions);
 	kafka_worker_watch_responses(worker);
 }

@@ -86,6 +86,7 @@ typedef struct KafkaWorker
 	KafkaTableOptions *options;
 	KafkaConsumer *consumer;
 	bool		has_headers;	/* its messages do */
+	TimestampTz reading_since;	/* when it was started */
 	KafkaWorkerPartition *partitions;	/* those of this worker, ordered by
 										 * topic and partition */
 	int			npartitions;

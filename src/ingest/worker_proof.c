@@ -82,7 +82,7 @@ pg_noreturn static void raise_other_topic(KafkaWorker *worker,
  *		one that the position was stored for.  Offsets have just been asked for.
  *
  * Those whose proof is yet to come among the messages that are read, as that of
- * a topic which is read from its beginning, are looked at then.
+ * a topic which is read from its beginning, are looked at with the first batch.
  */
 void
 kafka_worker_prove_round(KafkaWorker *worker)
@@ -115,7 +115,9 @@ kafka_worker_prove_batch(KafkaWorker *worker)
 }
 
 /*
- * Notes which partitions are proven by a message of the batch itself.
+ * Notes which partitions are proven by a message of the batch itself: that is
+ * of the topic, and so are those after it for as long as any proof holds good.
+ * When it has come is not known, but not before the consumer was started.
  */
 static void
 prove_by_batch(KafkaWorker *worker)
@@ -136,7 +138,7 @@ prove_by_batch(KafkaWorker *worker)
 			continue;
 		kafka_proof_take(message, &found);
 		if (kafka_proof_same(&found, &worker->partitions[i].proof))
-			kafka_worker_note_proven(worker, i, worker->proving);
+			kafka_worker_note_proven(worker, i, worker->reading_since);
 	}
 }
 
