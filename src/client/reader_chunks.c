@@ -93,8 +93,9 @@ kafka_chunks_publish(KafkaReaderChunks *chunks)
 
 /*
  * kafka_chunks_wait
- *		Waits, in the thread, while it is ahead by more than so many bytes;
- *		false when stop is set.
+ *		Waits, in the thread, when it is ahead by more than so many bytes, until
+ *		it is so by half of them, so that it is not woken for every chunk; false
+ *		when stop is set.
  */
 bool
 kafka_chunks_wait(KafkaReaderChunks *chunks, size_t limit, const int *stop)
@@ -102,8 +103,9 @@ kafka_chunks_wait(KafkaReaderChunks *chunks, size_t limit, const int *stop)
 	bool		stopped;
 
 	pthread_mutex_lock(&chunks->mutex);
+	chunks->resume = chunks->ahead > limit ? limit / 2 : limit;
 	while (!(stopped = __atomic_load_n(stop, __ATOMIC_SEQ_CST)) &&
-		   chunks->ahead > limit)
+		   chunks->ahead > chunks->resume)
 		pthread_cond_wait(&chunks->room, &chunks->mutex);
 	pthread_mutex_unlock(&chunks->mutex);
 	return !stopped;
@@ -175,7 +177,8 @@ kafka_chunks_next(KafkaReaderChunks *chunks)
 		chunks->at = 0;
 		pthread_mutex_lock(&chunks->mutex);
 		chunks->ahead -= chunk->size;
-		pthread_cond_signal(&chunks->room);
+		if (chunks->ahead <= chunks->resume)
+			pthread_cond_signal(&chunks->room);
 		pthread_mutex_unlock(&chunks->mutex);
 	}
 }

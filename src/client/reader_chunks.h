@@ -43,6 +43,7 @@ typedef struct KafkaReaderChunks
 	pthread_mutex_t mutex;		/* of what follows */
 	pthread_cond_t room;		/* ahead is less, or the thread is to end */
 	size_t		ahead;			/* bytes of full chunks from current on */
+	size_t		resume;			/* of them, with which the thread goes on */
 	KafkaReaderChunk *spare;	/* chunks to be used again */
 	int			nspare;
 } KafkaReaderChunks;
