@@ -137,5 +137,42 @@ is(sql(q(SELECT count(*), count(*) FILTER (WHERE word = 'lost') FROM lossy)),
 $broker->start(1);
 is($node->faults('n'), '', 'the other subscription is as it was');
 
+# the same while the subscription is far behind, and the other partitions, each of which tells that the topic is the same,
+# are well: of one that has not been looked at for a while that is not enough
+my $behind = 'behind';
+my ($wells, $backlog) = (15, 8000);
+$broker->command('org.apache.kafka.tools.TopicCommand',
+	'--create', '--topic' => $behind, '--replica-assignment' => join(',', ('3:2') x $wells, '1:2'),
+	'--config' => 'min.insync.replicas=1',
+	'--config' => 'unclean.leader.election.enable=true');
+$broker->produce($behind, map { { value => "$_,kept", partition => $wells } } 1 .. 10);
+$broker->stop(2);
+my $text = 'x' x 1000;
+$broker->produce($behind, map { { value => "$_,lost $text", partition => $wells } } 11 .. $backlog);
+$broker->produce($behind, map { { value => "$_,well $text", partition => $_ % $wells } } 1 .. 4 * $backlog);
+$node->numbers('behind', $behind);
+sql(q(ALTER SYSTEM SET kafka_fdw.fetch_memory = '1MB'));
+sql(qq(SELECT pg_reload_conf();
+	CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN
+		IF NEW._partition = $wells AND NEW.n > 1500 THEN PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN NEW; END \$\$;
+	CREATE TRIGGER wait BEFORE INSERT ON behind FOR EACH ROW EXECUTE FUNCTION wait()));
+my $lock = KafkaCluster::session($node);
+$lock->run('SELECT pg_advisory_lock(1)');
+$node->subscribe('behind', q(batch_rows => 1000));
+my $waits = q(SELECT count(*) > 0 FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND NOT granted);
+$node->wait_true($waits) or die 'it does not wait';
+$broker->kill(1);
+$broker->start(2);
+ok(KafkaCluster::wait_for(sub { leader($behind, $wells) == 2 }), 'the broker that does not have what is to be read leads');
+$broker->produce($behind, map { { value => "$_,other", partition => $wells } } 11 .. 2 * $backlog);
+$node->wait_true("$waits AND clock_timestamp() - xact_start > interval '3 s'") or die 'it does not wait for long enough';
+$lock->run('SELECT pg_advisory_unlock(1)');
+$lock->quit;
+$node->wait_true(q(SELECT state = 'stopped' OR EXISTS (SELECT FROM behind WHERE word = 'other') FROM kafka.stat_subscription WHERE subscription = 'behind'))
+  or die 'not stopped';
+like($node->error_of('behind'), qr/Partition $wells has another message/, 'the subscription stops because of this partition');
+is(sql(q(SELECT count(*) FROM behind WHERE word = 'other')), 0, 'before it reads anything of the other log');
+$broker->start(1);
+
 $node->stop;
 done_testing();
