@@ -21,10 +21,14 @@
 #include "format/integer.h"
 #include "format/parse.h"
 #include "mb/pg_wchar.h"
+#include "utils/ascii.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+
+/* bytes of which is_valid_ascii() takes a multiple, in any version */
+#define ASCII_CHUNK 16
 
 static KafkaConversion choose_conversion(const KafkaColumn *column);
 static bool convert_fast(const KafkaColumn *column, const char *str, int len,
@@ -35,7 +39,7 @@ static bool convert_timestamp(const KafkaColumn *column, const char *str,
 							  int len, Datum *value);
 static Datum convert_epoch(KafkaRowMap *map, KafkaColumn *column,
 						   const char *str, int len);
-static bool is_ascii(const char *bytes, size_t len);
+static bool is_ascii(const char *bytes, int len);
 static Datum convert_input(KafkaRowMap *map, KafkaColumn *column,
 						   const char *str, int len);
 
@@ -347,27 +351,17 @@ kafka_column_to_bytes(KafkaColumn *column, Datum value, size_t *len)
 }
 
 /*
- * Says whether all bytes are ASCII and none is NUL, eight at a time.
+ * Says whether all bytes are ASCII and none is NUL.
  */
 static bool
-is_ascii(const char *bytes, size_t len)
+is_ascii(const char *bytes, int len)
 {
-	const uint64 high = UINT64CONST(0x8080808080808080);
-	const char *end = bytes + len;
-	uint64		any = 0;		/* the high bits of all bytes */
-	uint64		all = high;		/* set where a byte is not NUL */
-	uint64		word;
+	int			whole = len - len % ASCII_CHUNK;
 
-	for (; end - bytes >= (ptrdiff_t) sizeof(word); bytes += sizeof(word))
-	{
-		memcpy(&word, bytes, sizeof(word));
-		any |= word;
-		all &= word + UINT64CONST(0x7f7f7f7f7f7f7f7f);
-	}
-	for (; bytes < end; bytes++)
-		if (*bytes == '\0' || IS_HIGHBIT_SET(*bytes))
+	for (int i = whole; i < len; i++)
+		if (bytes[i] == '\0' || IS_HIGHBIT_SET(bytes[i]))
 			return false;
-	return (any & high) == 0 && (all & high) == high;
+	return is_valid_ascii((const unsigned char *) bytes, whole);
 }
 
 /*
