@@ -50,6 +50,9 @@ subscribed('latest', q(start => 'latest'));
 is_stopped('latest', 'start latest');
 subscribed('earliest', q(start => 'earliest'));
 is_stopped('earliest', 'start earliest');
+# what comes first is looked at itself, where it is written at once
+subscribed('at_once', q(start => 'earliest', batch_interval => '1 ms'));
+is_stopped('at_once', 'start earliest, written at once');
 subscribed('offsets', q(start => '{"0": 3, "1": 5}'));
 is_stopped('offsets', 'start at offsets');
 
