@@ -54,12 +54,13 @@ class Data:
             f"SELECT count(*), sum(hash_record_extended(t, 0)) FROM {table} t"
         ).split("|")
 
-    def topic(self, format):
+    def topic(self, format, partitions=4):
         """Return a topic that holds the rows."""
-        topic = f"bench_{format}"
+        topic = f"bench_{format}_{partitions}"
         if topic not in self.filled:
             warm = bool(self.filled)
-            self.filled[topic] = self.broker.fill(topic, n=self.rows, f=format)
+            self.filled[topic] = self.broker.fill(topic, n=self.rows, f=format,
+                                                  p=partitions)
             if not warm:
                 self.warm_up(topic)
         return topic
@@ -199,15 +200,16 @@ class Ingest(Case):
 
     more = ""                       # arguments of kafka.create_subscription()
 
-    def __init__(self, name, data, format, target=None):
+    def __init__(self, name, data, format, target=None, partitions=4):
         super().__init__(name, data, target)
         self.format = format
+        self.partitions = partitions
         self.source = f"ft_{name}"
         self.heap = f"t_{name}"
         self.limits = {"COPY FROM csv file": self.limit}
 
     def prepare(self, with_extension):
-        topic = self.data.topic(self.format)
+        topic = self.data.topic(self.format, self.partitions)
         # An autovacuum in the middle would hit one side or the other.
         self.postgres.psql(f"CREATE TABLE {self.heap} ({COLUMNS}) "
                            "WITH (autovacuum_enabled = off)")
@@ -634,6 +636,7 @@ def all_cases(data):
                rows=1, bound=0.005),
         Ingest("ingest_csv", data, "csv", target=1.1),
         Ingest("ingest_json", data, "json", target=2.0),
+        Ingest("ingest_partitions", data, "csv", partitions=64),
         IngestKeyed("ingest_csv_key", data, "csv", target=1.2),
         Upsert("ingest_upsert", data, target=2.0),
         Latency("ingest_latency", data),
